@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Priority(StrEnum):
-    """How an article's time is judged: breaking jumps the queue and goes stale in an hour, evergreen may be shared again."""
+    """How an article's time is judged: breaking jumps the queue and is stale in an hour, evergreen may be shared again."""
 
     BREAKING = "breaking"
     NORMAL = "normal"

@@ -2,8 +2,8 @@
 
 A network is one file in this folder (or an outside package's entry point in the group `wirepost.networks`) with one
 subclass of `Network`. Everything known about that network stands there as class attributes, and nowhere else. An
-adapter object is built per call, holds no state beyond what it was built with, and never sleeps, retries, loops, caches,
-reads the clock, the environment or the store, or imports a sibling.
+adapter object is built per call, holds no state beyond what it was built with, and never sleeps, retries, loops,
+caches, reads the clock, the environment or the store, or imports a sibling.
 
 It may raise only the `SendError` family; whatever else escapes counts as `Unknown` (it may be out).
 """
@@ -33,7 +33,7 @@ from bot.errors import (
 from bot.http import Http, Response, reset_time
 from bot.model import Identity, Limits, Pace, Payload, Pending, Post, Receipt, Seen
 
-#: What the bot itself renews and stores, encrypted: access tokens, refresh tokens, sessions. Empty before the first login.
+#: What the bot itself renews and stores, encrypted: access and refresh tokens, sessions. Empty before the first login.
 Credentials = Mapping[str, SecretStr]
 
 
@@ -127,7 +127,7 @@ class Network(ABC):
 
     @abstractmethod
     def check(self) -> Identity:
-        """Who we are there, what we may do, and until when. Changes nothing. Raises AuthFailed, Misconfigured, NotSent."""
+        """Who we are there, what we may do, and until when. Changes nothing. Raises as `read` does."""
 
     @abstractmethod
     def render(self, post: Post) -> Payload:

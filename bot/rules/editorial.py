@@ -1,7 +1,7 @@
 """The newsroom's rules as one value: routes, schedules, pace, tags, templates.
 
-An `Editorial` is what the settings file (or, later, the console) says about *what* goes out *where* and *when*; the store
-keeps each applied one as a numbered revision. Connections (addresses, tokens) are not part of it.
+An `Editorial` is what the settings file (or, later, the console) says about *what* goes out *where* and *when*; the
+store keeps each applied one as a numbered revision. Connections (addresses, tokens) are not part of it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ClockTime = Annotated[
 
 
 class Span(Rules):
-    """A part of the day by the wall clock, `start` included, `end` not; over midnight if end <= start: "23:00-06:00"."""
+    """A part of the day by the wall clock, `start` included, `end` not; over midnight if end <= start."""
 
     start: ClockTime
     end: ClockTime

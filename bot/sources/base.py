@@ -58,8 +58,8 @@ class Gone:
 class Batch:
     """What one fetch brought.
 
-    `complete`: the batch is all that the source has, so that absence means removal (a folder). `unchanged`: nothing new
-    by the server's word (304) or by equal bytes. `retry_after` and `next_in` are seconds: the first is an order, the
+    `complete`: the batch is all that the source has, so that absence means removal (a folder). `unchanged`: nothing
+    new by the server's word (304) or by equal bytes. `retry_after` and `next_in` are seconds: the first is an order, the
     second a hint (Cache-Control, ttl). `horizon` is the date of the oldest entry listed. `moved_to` proposes an address.
     """
 

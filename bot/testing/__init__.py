@@ -1,0 +1,1 @@
+"""Contract suites, fakes and clocks for tests, public so that outside packages can run them."""
