@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Priority(StrEnum):
-    """How an article's time is judged: breaking jumps the queue and is stale in an hour, evergreen may be shared again."""
+    """How an article's time is judged: breaking news jumps the queue, evergreen may be shared again."""
 
     BREAKING = "breaking"
     NORMAL = "normal"
@@ -122,6 +122,8 @@ MOVES: Mapping[tuple[State, Move], State] = MappingProxyType(
         (State.WAITING, Move.RULED_OUT): State.SKIPPED,
         (State.WAITING, Move.SKIP): State.SKIPPED,
         (State.WAITING, Move.HOLD): State.HELD,
+        (State.WAITING, Move.FOUND): State.SENT,
+        (State.WAITING, Move.CANNOT_TELL): State.HELD,
         (State.SENDING, Move.RECEIPT): State.SENT,
         (State.SENDING, Move.NOT_SENT): State.WAITING,
         (State.SENDING, Move.PARK): State.WAITING,
@@ -369,11 +371,15 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The network's proof: its id and the public address."""
+    """The network's proof: its id and the public address.
+
+    `busy_until`: the same answer warned that the account's quota is nearly used up; nothing more goes out before then.
+    """
 
     remote_id: str
     url: str | None = None
     at: datetime | None = None
+    busy_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,26 +412,46 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One article × one account × one occasion."""
+    """One article × one account × one occasion.
+
+    `story` is the surviving article after merging. `ready_at` is before which it may not go (settle, embargo, backoff);
+    `due_at` is what the timetable made of it, with `due_why`. `doubted_at` is when an attempt of this generation was
+    first of unknown outcome: from then on generation, bytes and key are frozen. `absent_at`: last proved not there.
+    """
 
     id: str
     article: str
+    story: str
     account: str
     occasion: str
     state: State
     reason: Why
     priority: Priority
     route: str
+    ready_at: datetime
+    ready_why: Reason | None
     due_at: datetime | None
+    due_why: tuple[Why, ...]
     fresh_until: datetime | None
     pinned_at: datetime | None
-    text: str
+    edited_text: str | None
     edited_by: str | None
+    text: str
+    length: int
+    cost: str
     generation: int
     tries: int
-    version: int
+    attempt: int | None
+    doubted_at: datetime | None
+    absent_at: datetime | None
+    retry_words: str
+    sent_at: datetime | None
+    confirmed_at: datetime | None
+    remote_id: str | None
+    url: str | None
     created_at: datetime
     updated_at: datetime
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -435,13 +461,12 @@ class Attempt:
     id: int
     delivery: str
     account: str
-    remote_id: str
+    identity: str
     action: Action
     generation: int
     key: str
     payload: Payload
     started_at: datetime
-    send_by: datetime
     lease_until: datetime
     worker: str
     outcome: Outcome
@@ -451,3 +476,4 @@ class Attempt:
     request_id: str | None = None
     receipt: Receipt | None = None
     container: str | None = None
+    finishing_at: datetime | None = None

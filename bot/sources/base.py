@@ -56,7 +56,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one fetch brought.
+    """What one fetch brought. `articles` are oldest first, as far as the source has an order.
 
     `complete`: the batch is all that the source has, so that absence means removal (a folder). `unchanged`: nothing
     new by the server's word (304) or by equal bytes. `retry_after` and `next_in` are seconds: the first is an order, the

@@ -1,0 +1,135 @@
+"""check: who are we on each network, may we still, and until when?
+
+The first publish of an account waits for one good check; its answer names the identity that history hangs on. Later
+checks notice a dead login before a post does, and end a breaker. Tokens are renewed here, once, under a lock in the
+store, and stored before they are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.errors import AuthFailed, Expired, Misconfigured, SendError
+from bot.flow.newsroom import Newsroom
+from bot.model import Identity, Reason
+from bot.networks.base import only_send_errors
+from bot.store import accounts as stored_accounts
+from bot.store.accounts import AccountRow, BeginRefresh, Checked, CheckFailed, EndRefresh
+from bot.store.audit import Note
+
+# A dead login is noticed at the latest so long after it died (ux: "at the hourly check").
+EVERY = timedelta(hours=1)
+# An account that could not be asked, or is parked, is asked again no more often than this: one probe an hour where
+# money or a login is missing (pain P87), minutes where only the way was broken.
+PROBE = {None: timedelta(minutes=2), Reason.LOGIN: timedelta(hours=1), Reason.BILLING: timedelta(hours=1)}
+# A refresh may take so long before another worker may try.
+REFRESH_LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """What a failed check means: the breaker to open (None: only trouble on the way) and the network's words."""
+
+    breaker: Reason | None
+    words: str
+
+
+def due(row: AccountRow, now: datetime, *, live: bool) -> bool:
+    """Is it time to ask who we are? Rehearsing accounts are asked only by hand. Pure."""
+    if not live:
+        return False
+    if row.probe_at is not None and row.probe_at > now:
+        return False
+    stale = row.checked_at is None or now - row.checked_at >= EVERY
+    return stale or row.identity is None or row.breaker is not None or row.token_over_at is not None
+
+
+def parked(error: SendError) -> Parked:
+    """A dead login and missing money park the account; anything else says nothing about it. Pure."""
+    if isinstance(error, AuthFailed):
+        return Parked(Reason.LOGIN, error.words)
+    if isinstance(error, Misconfigured):
+        return Parked(Reason.BILLING, error.words)
+    return Parked(None, error.words)
+
+
+# -- the thin part ------------------------------------------------------------------------------------------------
+
+
+def run(newsroom: Newsroom) -> bool:
+    """Check every account that is due. True if one came back or was lost."""
+    with newsroom.store.read() as tx:
+        rows = stored_accounts.all_accounts(tx)
+        now = tx.now
+    changed = False
+    for name, row in rows.items():
+        if name in newsroom.accounts and due(row, now, live=row.live_since is not None):
+            was_good = row.identity is not None and row.breaker is None and row.token_over_at is None
+            good = (row.token_over_at is None or renew(newsroom, name)) and confirm_identity(newsroom, name)
+            changed = changed or good != was_good
+    if changed:
+        newsroom.wake("plan")
+        newsroom.wake("deliver")
+    return changed
+
+
+def confirm_identity(newsroom: Newsroom, account: str) -> bool:
+    """Ask the network who we are, and write it down. True if we are somebody there."""
+    result = ask(newsroom, account)
+    if isinstance(result, Identity):
+        network = newsroom.accounts[account].network.name
+        if newsroom.store.commit(Checked(account, network, result)):
+            return True
+        words = f"Another account of the settings is {result.name} already: one identity, one name."
+        newsroom.store.commit(CheckFailed(account, Reason.LOGIN, words, PROBE[Reason.LOGIN]))
+        return False
+    what = parked(result)
+    newsroom.store.commit(CheckFailed(account, what.breaker, what.words, PROBE[what.breaker]))
+    return False
+
+
+def ask(newsroom: Newsroom, account: str) -> Identity | SendError:
+    """The network's answer to "who am I", with one renewal if the token was over. Writes nothing else."""
+    result = _asked_once(newsroom, account)
+    if isinstance(result, Expired) and renew(newsroom, account):
+        result = _asked_once(newsroom, account)
+    if isinstance(result, Expired):
+        return AuthFailed(result.words, status=result.status)
+    return result
+
+
+def _asked_once(newsroom: Newsroom, account: str) -> Identity | SendError:
+    with newsroom.store.read() as tx:
+        row = stored_accounts.by_name(tx, account)
+    assert row is not None
+    try:
+        return newsroom.adapter(row, newsroom.reading(newsroom.accounts[account].options)).check()
+    except Exception as error:  # noqa: BLE001 -- the seam's rule: anything unexpected is Unknown
+        return only_send_errors(error)
+
+
+def renew(newsroom: Newsroom, account: str) -> bool:
+    """Renew the account's credentials, once among all workers, and store them before anybody uses them.
+
+    True if there are newer ones than the caller had. Only the network's own refusal is a dead login; trouble on the way
+    leaves the old ones, and the account is asked again later (pain P79).
+    """
+    with newsroom.store.read() as tx:
+        row = stored_accounts.by_name(tx, account)
+    if row is None or not newsroom.store.commit(
+        BeginRefresh(account, newsroom.worker, REFRESH_LEASE, row.refreshed_at)
+    ):
+        return False
+    options = newsroom.accounts[account].options
+    newsroom.crash("check before refresh")
+    try:
+        fresh = newsroom.adapter(row, newsroom.publishing(options)).refresh()
+    except Exception as error:  # noqa: BLE001 -- the seam's rule: anything unexpected is Unknown
+        newsroom.store.commit(EndRefresh(account, newsroom.worker, None))
+        what = parked(only_send_errors(error))
+        newsroom.store.commit(Note("refresh_failed", account, {"words": what.words}))
+        newsroom.store.commit(CheckFailed(account, what.breaker, what.words, PROBE[what.breaker]))
+        return False
+    newsroom.crash("check before refresh is stored")
+    return newsroom.store.commit(EndRefresh(account, newsroom.worker, newsroom.sealed(account, fresh)))

@@ -1,0 +1,499 @@
+"""deliver: send what is due, exactly once.
+
+Three callables that a worker's threads chain and a simulation runs one by one: `start` (looks at the article again,
+freezes the payload and the key in an attempt row, commits), `send` (touches no store), `finish` (commits the outcome).
+No byte leaves before the attempt is committed, and only what is proved never to have left is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.errors import (
+    AuthFailed,
+    Busy,
+    Duplicate,
+    Expired,
+    Misconfigured,
+    NotSent,
+    Rejected,
+    SendError,
+)
+from bot.flow.newsroom import Newsroom
+from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Reason, Receipt, Why
+from bot.networks.base import Network, only_send_errors
+from bot.rules.backoff import busy_until, next_try
+from bot.rules.compose import BadTemplate, CannotFit, compose
+from bot.rules.duplicates import digest, keys_of
+from bot.rules.editorial import Editorial
+from bot.rules.freshness import before_account
+from bot.rules.timetable import Timing, timing_for
+from bot.sources.base import Gone
+from bot.store import accounts as stored_accounts
+from bot.store import articles as stored_articles
+from bot.store import attempts as stored_attempts
+from bot.store import deliveries as stored_deliveries
+from bot.store.accounts import AccountRow, Effect
+from bot.store.articles import AddArticle, ChangedArticle, Status, Stored, Withdraw
+from bot.store.attempts import Finish, Pacing, Refused, Start
+from bot.store.deliveries import ChangeDelivery, MarkDirty, MoveDelivery
+from bot.store.stops import Scope, StopSwitch, scopes_of, switches
+
+# A proof of absence counts for so long; then the network must be asked again before anything is sent.
+ABSENCE_HOLDS = timedelta(seconds=30)
+# The local clock may differ by so much from what networks say before publishing parks.
+SKEW_PARKS = timedelta(minutes=5)
+
+
+# -- the decision -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One due delivery with all that decides whether it may go now."""
+
+    delivery: Delivery
+    stored: Stored
+    row: AccountRow
+    stop: StopSwitch | None
+    last: Attempt | None
+    absence_age: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """It doesn't go now: a move of the delivery, or (None) it just waits, for a reason."""
+
+    move: Move | None
+    why: Why
+
+
+def decide(case: Case, now: datetime, resend_window: timedelta, *, may_look: bool) -> Ruled | None:
+    """Why the delivery may not go now; None if it may. Pure. Nothing here permits by the age of a stored time alone."""
+    delivery, row = case.delivery, case.row
+    if case.stop is not None:
+        return Ruled(None, Why(Reason.STOPPED, str(case.stop)))
+    if row.breaker is not None:
+        return Ruled(None, Why(row.breaker, row.breaker_words or ""))
+    if row.blocked_until is not None and row.blocked_until > now:
+        return Ruled(None, Why(Reason.NETWORK_LIMIT))
+    if row.live_since is not None and (row.identity is None or row.token_over_at is not None):
+        return Ruled(None, Why(Reason.LOGIN))
+    if delivery.doubted_at is not None:
+        return _doubted(case, now, resend_window, may_look)
+    if case.stored.status is not Status.LIVE:
+        return Ruled(Move.RULED_OUT, Why(Reason.WITHDRAWN))
+    if delivery.fresh_until is not None and now > delivery.fresh_until:
+        return Ruled(Move.RULED_OUT, Why(Reason.STALE, delivery.retry_words))
+    by_hand = delivery.reason.reason is Reason.BY_HAND
+    if before_account(case.stored.first_seen_at, row.joined_at, row.live_since) and not by_hand:
+        return Ruled(Move.RULED_OUT, Why(Reason.BEFORE_ACCOUNT))
+    if row.live_since is None:
+        return Ruled(Move.RULED_OUT, Why(Reason.REHEARSAL))
+    return None
+
+
+def _doubted(case: Case, now: datetime, resend_window: timedelta, may_look: bool) -> Ruled | None:
+    """An earlier attempt may have been on the way: only a fresh proof of absence inside the window lets it go again."""
+    since = case.delivery.doubted_at
+    assert since is not None
+    if not timedelta(0) <= now - since <= resend_window:
+        return Ruled(Move.CANNOT_TELL, Why(Reason.CANNOT_TELL))
+    if case.absence_age is None or case.absence_age > ABSENCE_HOLDS.total_seconds():
+        return Ruled(None, Why(Reason.LOST_REPLY)) if may_look else Ruled(Move.CANNOT_TELL, Why(Reason.CANNOT_TELL))
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an outcome means for the attempt, the delivery and the account."""
+
+    outcome: Outcome
+    move: Move | None
+    why: Why
+    receipt: Receipt | None = None
+    container: str | None = None
+    changes: Mapping[str, Any]
+    effect: Effect = field(default_factory=Effect)
+
+
+def judge(result: Receipt | Pending | SendError, delivery: Delivery, now: datetime, uniform: Any) -> Verdict:
+    """The plan's section 4 as one table. Pure but for the jitter that it is handed."""
+    if isinstance(result, Receipt):
+        effect = Effect(blocked_until=result.busy_until, words="")
+        return Verdict(
+            outcome=Outcome.RECEIPT,
+            move=Move.RECEIPT,
+            why=Why(Reason.SENT),
+            receipt=result,
+            changes={"retry_words": ""},
+            effect=effect,
+        )
+    if isinstance(result, Pending):
+        return Verdict(
+            outcome=Outcome.PENDING, move=None, why=Why(Reason.ROUTE), container=result.container, changes={}
+        )
+    if isinstance(result, NotSent):
+        return _not_sent(result, delivery, now, uniform)
+    return _other(result, delivery, now)
+
+
+def _not_sent(error: NotSent, delivery: Delivery, now: datetime, uniform: Any) -> Verdict:
+    """Proved: it waits again. A network that is busy burns no try; an expired token is tried again at once."""
+    changes: dict[str, Any] = {"due_at": None, "retry_words": error.words}
+    if isinstance(error, Expired):
+        return Verdict(
+            outcome=Outcome.EXPIRED,
+            move=Move.NOT_SENT,
+            why=Why(Reason.LOGIN),
+            changes={**changes, "ready_at": now, "ready_why": None, "tries": delivery.tries},
+            effect=Effect(token_over=True, words=error.words),
+        )
+    if isinstance(error, Busy):
+        until = busy_until(error.until, now, delivery.tries, uniform).at
+        at: dict[str, Any] = {"ready_at": until, "ready_why": Reason.NETWORK_LIMIT, "tries": delivery.tries}
+        effect = Effect(blocked_until=until if error.until is not None else None, words=error.words)
+        why = Why(Reason.NETWORK_LIMIT, error.words)
+        return Verdict(outcome=Outcome.BUSY, move=Move.NOT_SENT, why=why, changes={**changes, **at}, effect=effect)
+    at = {"ready_at": now + next_try(delivery.tries + 1, uniform=uniform), "ready_why": Reason.BACKOFF}
+    why = Why(Reason.BACKOFF, error.words)
+    return Verdict(outcome=Outcome.NOT_SENT, move=Move.NOT_SENT, why=why, changes={**changes, **at})
+
+
+_PARKS = {
+    AuthFailed: (Outcome.AUTH_FAILED, Reason.LOGIN),
+    Misconfigured: (Outcome.MISCONFIGURED, Reason.BILLING),
+}
+
+
+def _other(error: SendError, delivery: Delivery, now: datetime) -> Verdict:
+    for kind, (outcome, reason) in _PARKS.items():
+        if isinstance(error, kind):
+            return Verdict(
+                outcome=outcome,
+                move=Move.PARK,
+                why=Why(reason, error.words),
+                changes={"due_at": None, "ready_at": now, "retry_words": error.words, "tries": delivery.tries},
+                effect=Effect(breaker=reason, words=error.words),
+            )
+    if isinstance(error, Rejected):
+        return Verdict(outcome=Outcome.REJECTED, move=Move.REFUSED, why=Why(Reason.REFUSED, error.words), changes={})
+    reason = Reason.DUPLICATE_REJECTED if isinstance(error, Duplicate) else Reason.LOST_REPLY
+    return Verdict(
+        outcome=Outcome.UNKNOWN,
+        move=Move.MAYBE_SENT,
+        why=Why(reason, error.words),
+        changes={"doubted_at": delivery.doubted_at or now, "retry_words": error.words},
+    )
+
+
+def pacing_of(timing: Timing, now: datetime, *, pinned: bool, over_cap: bool) -> Pacing:
+    """The account's rhythm as conditions for the start: whatever the due time said, these hold.
+
+    Clock hours and local days begin in the account's zone. A person's pin passes all but the budget; breaking news
+    that may pass the caps passes those of the newsroom, not the network's.
+    """
+    month = now.strftime("%Y-%m")
+    if pinned:
+        return Pacing(month=month, budget=timing.budget)
+    local = now.astimezone(timing.zone)
+    begins = {
+        "hour": local.replace(minute=0, second=0, microsecond=0),
+        "day": local.replace(hour=0, minute=0, second=0, microsecond=0),
+        "month": local.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
+    }
+    caps = {"hour": timing.hour, "day": timing.day, "month": timing.month}
+    if over_cap:
+        caps = {"hour": timing.hard_hour, "day": timing.hard_day, "month": None}
+    windows = tuple((begins[name], most) for name, most in caps.items() if most is not None)
+    return Pacing(gap=timing.gap, windows=windows, month=month, budget=timing.budget)
+
+
+# -- start --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A committed attempt, ready to be sent. `clocks`: the two local clocks as read before its transaction began."""
+
+    attempt: Attempt
+    delivery: Delivery
+    row: AccountRow
+    clocks: tuple[datetime, float]
+
+
+def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started | Why | None:
+    """Begin an attempt for what is due first on an account. None: nothing is due. A reason: it may not go now."""
+    clocks = newsroom.clock.now(), newsroom.clock.monotonic()
+    if newsroom.skew is not None and abs(newsroom.skew) > SKEW_PARKS:
+        return Why(Reason.CLOCK_SKEW)
+    case = _case(newsroom, account)
+    if case is None or isinstance(case, Why):
+        return case
+    network = newsroom.accounts[account].network
+    now = newsroom.store.now()
+    ruled = decide(case, now, network.resend_window, may_look=not looked)
+    if ruled is not None and ruled.why.reason is Reason.LOST_REPLY and case.last is not None:
+        seen = look_again(newsroom, case.delivery, case.last, case.row)
+        return start(newsroom, account, looked=True) if seen else ruled.why
+    if ruled is not None:
+        return _rule_out(newsroom, case, ruled)
+    frozen = case.last if case.delivery.doubted_at is not None else None
+    if frozen is None and _article_moved_on(newsroom, case):
+        newsroom.wake("plan")
+        return Why(Reason.SETTLE)
+    return _begin(newsroom, account, frozen, clocks)
+
+
+def _case(newsroom: Newsroom, account: str) -> Case | Why | None:
+    with newsroom.store.read() as tx:
+        row = stored_accounts.by_name(tx, account)
+        due = stored_deliveries.next_due(tx, account)
+        if row is None or not due:
+            return None
+        stored = stored_articles.by_id(tx, due[0].article)
+        if stored is None:
+            return None
+        scopes = set(_scopes(newsroom, stored, account))
+        stop = next((s for s in switches(tx) if (s.scope, s.value) in scopes or s.scope is Scope.ALL), None)
+        attempts = stored_attempts.of_delivery(tx, due[0].id) if due[0].tries or due[0].attempt else []
+    proof = newsroom.sightings.since(("absent", due[0].id))
+    last = attempts[-1] if attempts else None
+    return Case(delivery=due[0], stored=stored, row=row, stop=stop, last=last, absence_age=proof)
+
+
+def _scopes(newsroom: Newsroom, stored: Stored, account: str) -> tuple[tuple[Scope, str], ...]:
+    return scopes_of(stored.article, stored.id, account, newsroom.accounts[account].network.name)
+
+
+def _rule_out(newsroom: Newsroom, case: Case, ruled: Ruled) -> Why:
+    """Make the move, if there is one to make."""
+    if ruled.move is not None:
+        changes = {"due_at": None} if ruled.move is not Move.RULED_OUT else {}
+        newsroom.store.commit(
+            MoveDelivery(current=case.delivery, move=ruled.move, why=ruled.why, who="wirepost", changes=changes)
+        )
+        newsroom.wake("plan")
+    elif ruled.why.reason is Reason.LOGIN:
+        newsroom.wake("check")
+    return ruled.why
+
+
+def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: AccountRow) -> bool:
+    """Before a resend: is it there after all? Found → sent. Absent → a fresh proof. True if the look succeeded."""
+    options = newsroom.accounts[row.name].options
+    adapter = newsroom.adapter(row, newsroom.reading(options))
+    if not adapter.abilities().find:
+        return True
+    since = (delivery.doubted_at or last.started_at) - timedelta(minutes=2)
+    try:
+        receipt = adapter.find(last.payload, last.key, since)
+    except Exception:  # noqa: BLE001 -- whatever an adapter raises: we could not look, and nothing is sent
+        return False
+    if receipt is None:
+        if adapter.find_is_proof():
+            newsroom.sightings.again(("absent", delivery.id))
+        return True
+    found = {"sent_at": receipt.at or newsroom.store.now(), "remote_id": receipt.remote_id, "url": receipt.url}
+    move = MoveDelivery(current=delivery, move=Move.FOUND, why=Why(Reason.SENT), who="wirepost", changes=found)
+    newsroom.store.commit(move)
+    return True
+
+
+def _article_moved_on(newsroom: Newsroom, case: Case) -> bool:
+    """The last look at the source: the article as it is now. True if it changed or was taken back (plan goes first)."""
+    source = newsroom.sources.get(case.stored.article.source)
+    if source is None:
+        return False
+    now = newsroom.store.now()
+    fetched = newsroom.looks.fresh(source.name)
+    found = source.read(case.stored.article, newsroom.reading(source.options), now, fetched=fetched)
+    newsroom.crash("deliver after preflight")
+    if isinstance(found, Gone):
+        return bool(newsroom.store.commit(Withdraw(case.stored.id, found.evidence)))
+    if found is None or digest(found) == case.stored.digest:
+        return False
+    keys = keys_of(found, seen_on=now.date())
+    newsroom.store.commit(AddArticle(ChangedArticle(id=case.stored.id, article=found, digest=digest(found), keys=keys)))
+    return True
+
+
+def _begin(
+    newsroom: Newsroom, account: str, frozen: Attempt | None, clocks: tuple[datetime, float]
+) -> Started | Why | None:
+    case = _case(newsroom, account)  # once more: the look at the source may have taken seconds
+    if case is None or isinstance(case, Why):
+        return case
+    delivery, row = case.delivery, case.row
+    generation = delivery.generation if frozen or not delivery.tries else delivery.generation + 1
+    try:
+        payload = frozen.payload if frozen else rendered(newsroom, case)
+    except (CannotFit, BadTemplate) as error:
+        return _rule_out(newsroom, case, Ruled(Move.HOLD, error.why))
+    except SendError as error:
+        return _upload_failed(newsroom, case, error)
+    key = frozen.key if frozen else newsroom.keyring.delivery_key(delivery.id, Action.PUBLISH, generation)
+    newsroom.crash("deliver before start")
+    result = newsroom.store.commit(
+        Start(
+            current=delivery,
+            identity=row.identity or "",
+            payload=payload,
+            key=key,
+            generation=generation,
+            lease=newsroom.lease(newsroom.accounts[account].network),
+            worker=newsroom.worker,
+            pacing=_pacing(newsroom, case),
+            scopes=_scopes(newsroom, case.stored, account),
+        )
+    )
+    if isinstance(result, Refused):
+        return _refused(newsroom, case, result)
+    newsroom.in_flight.add(result.id)
+    newsroom.crash("deliver after start")
+    return Started(result, delivery, row, clocks)
+
+
+def rendered(newsroom: Newsroom, case: Case) -> Payload:
+    """The payload of a delivery as its article is now, pictures uploaded. Raises CannotFit, BadTemplate, SendError."""
+    account = newsroom.accounts[case.row.name]
+    adapter = newsroom.adapter(case.row, newsroom.publishing(account.options))
+    post = composed(newsroom.editorial, adapter, case.stored, case.delivery)
+    return adapter.prepare(adapter.render(post))
+
+
+def composed(editorial: Editorial, adapter: Network, stored: Stored, delivery: Delivery) -> Any:
+    """The post of a delivery: time and identity in it come from the delivery's row."""
+    routes = {route.name: route for route in editorial.routes}
+    post = compose(
+        stored.article,
+        editorial=editorial,
+        account=delivery.account,
+        network=adapter.name,
+        limits=adapter.bounds(),
+        route=routes.get(delivery.route),
+        delivery=delivery.id,
+        created_at=delivery.created_at,
+        text=delivery.edited_text,
+    )
+    return replace(post, article=stored.id)
+
+
+def _pacing(newsroom: Newsroom, case: Case) -> Pacing:
+    name = case.row.name
+    network = newsroom.accounts[name].network
+    timing = timing_for(newsroom.editorial, name, network.pace, joined_at=case.row.joined_at)
+    routes = {route.name: route for route in newsroom.editorial.routes}
+    route = routes.get(case.delivery.route)
+    pinned = case.delivery.pinned_at is not None
+    return pacing_of(timing, newsroom.store.now(), pinned=pinned, over_cap=route is not None and route.over_cap)
+
+
+def _upload_failed(newsroom: Newsroom, case: Case, error: SendError) -> Why:
+    """Nothing was published: it waits, as after any proved failure. A dead login parks the account."""
+    now = newsroom.store.now()
+    verdict = judge(
+        error if isinstance(error, NotSent | AuthFailed | Misconfigured) else NotSent(error.words),
+        case.delivery,
+        now,
+        newsroom.random.uniform,
+    )
+    newsroom.store.commit(
+        ChangeDelivery(
+            current=case.delivery,
+            event="delivery_delayed",
+            who="wirepost",
+            changes=verdict.changes,
+            effect=verdict.effect,
+        )
+    )
+    return verdict.why
+
+
+def _refused(newsroom: Newsroom, case: Case, refused: Refused) -> Why:
+    """No attempt was started. What the gate says is true now: act on it, and let plan reckon the times again."""
+    why = refused.why or Why(Reason.GAP)
+    if why.reason is Reason.SAME_LINK:
+        return _rule_out(newsroom, case, Ruled(Move.RULED_OUT, Why(Reason.SAME_LINK, str(refused.taken_by))))
+    if why.reason is Reason.BUDGET:
+        return _rule_out(newsroom, case, Ruled(Move.HOLD, why))
+    newsroom.store.commit(MarkDirty((case.row.name,)))
+    newsroom.wake("plan")
+    return why
+
+
+# -- send and finish ----------------------------------------------------------------------------------------------
+
+
+def send(newsroom: Newsroom, started: Started) -> Receipt | Pending | SendError:
+    """Put it on the wire, once. Touches no store. Whatever nobody expected is Unknown."""
+    options = newsroom.accounts[started.row.name].options
+    try:
+        adapter = newsroom.adapter(started.row, newsroom.publishing(options, started.clocks))
+        return adapter.send(started.attempt.payload, started.attempt.key)
+    except Exception as error:  # noqa: BLE001 -- the seam's rule: anything unexpected is Unknown
+        return only_send_errors(error)
+
+
+def finish(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError) -> bool:
+    """Write the outcome down. False: it came after the attempt was given up, and moved nothing. Raises StoreError."""
+    network = newsroom.accounts[started.row.name].network
+    verdict = judge(result, started.delivery, newsroom.store.now(), newsroom.random.uniform)
+    told = result if isinstance(result, SendError) else None
+    newsroom.crash("deliver before finish")
+    moved = newsroom.store.commit(
+        Finish(
+            attempt=started.attempt,
+            outcome=verdict.outcome,
+            move=verdict.move,
+            why=verdict.why,
+            words=told.words if told else "",
+            status=told.status if told else None,
+            request_id=told.request_id if told else None,
+            receipt=verdict.receipt,
+            container=verdict.container,
+            lease=newsroom.lease(network) if verdict.outcome is Outcome.PENDING else None,
+            changes=verdict.changes,
+            effect=verdict.effect,
+        )
+    )
+    newsroom.in_flight.discard(started.attempt.id)
+    newsroom.crash("deliver after finish")
+    newsroom.wake(_NEXT.get(verdict.outcome, "plan"))
+    return moved
+
+
+# -- the thin part ------------------------------------------------------------------------------------------------
+
+
+def run(newsroom: Newsroom) -> bool:
+    """Send what is due on every account, one after the other (the worker has a thread for each). True if any went."""
+    with newsroom.store.read() as tx:
+        names = stored_deliveries.due_accounts(tx)
+    return sum(run_account(newsroom, name) for name in names if name in newsroom.accounts) > 0
+
+
+def run_account(newsroom: Newsroom, account: str, *, going: Any = None) -> bool:
+    """Send what is due on one account, in order, until nothing is or may. `going()` false ends it between two."""
+    sent = False
+    while going is None or going():
+        started = start(newsroom, account)
+        if isinstance(started, Why) and started.reason in _GO_ON:
+            continue
+        if not isinstance(started, Started):
+            break
+        result = send(newsroom, started)
+        newsroom.crash("deliver after send")
+        finish(newsroom, started, result)
+        sent = True
+    return sent
+
+
+#: Which step an outcome wakes, where it isn't plan.
+_NEXT = {Outcome.UNKNOWN: "reconcile", Outcome.PENDING: "reconcile", Outcome.EXPIRED: "check"}
+
+#: After these the delivery has moved, and the next one may be due.
+_GO_ON = frozenset({Reason.STALE, Reason.REHEARSAL, Reason.BEFORE_ACCOUNT, Reason.WITHDRAWN, Reason.CANNOT_TELL})

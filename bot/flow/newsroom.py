@@ -1,0 +1,180 @@
+"""What a step works with: the store, the door, the clock, the sources and accounts, and the rules that hold now."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+
+from bot.clock import Clock, Random
+from bot.http import Door, Http
+from bot.model import Attempt
+from bot.networks.base import Credentials, Network
+from bot.rules.editorial import Editorial
+from bot.secrets import Keyring
+from bot.sources.base import Batch, Source
+from bot.store import Store
+from bot.store.accounts import AccountRow
+
+# An attempt's first byte leaves at most this long after its start was begun; later, the door refuses (NotSent).
+SEND_WITHIN = timedelta(seconds=10)
+# The total time of one request on a network, from its first byte to the end of the answer.
+REQUEST = timedelta(seconds=20)
+# A source's batch answers "is the article still there, and how?" for so long.
+LOOK_HOLDS = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of the settings: its name, its network, and the options of its connection."""
+
+    name: str
+    network: type[Network]
+    options: Any
+
+
+class Looks:
+    """The newest batch of each source, for as long as it may answer for the source."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._batches: dict[str, tuple[float, Batch]] = {}
+
+    def keep(self, source: str, batch: Batch) -> None:
+        """Remember a batch; one that says "unchanged" renews the age of the last full one."""
+        with self._lock:
+            if batch.unchanged and source in self._batches:
+                batch = self._batches[source][1]
+            if not batch.unchanged:
+                self._batches[source] = (self._clock.monotonic(), batch)
+
+    def fresh(self, source: str) -> Batch | None:
+        """The last full batch if it is at most 30 s old."""
+        with self._lock:
+            at, batch = self._batches.get(source, (0.0, None))
+        young = batch is not None and self._clock.monotonic() - at <= LOOK_HOLDS.total_seconds()
+        return batch if young else None
+
+
+class Sightings:
+    """When this process first saw something, by the monotonic clock: what *permits* a look or a resend is waited for
+    here, never reckoned from stored times, since a clock that was set would permit too early."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: dict[object, float] = {}
+
+    def age(self, what: object) -> float:
+        """Seconds since the first call for this thing; 0 on the first."""
+        now = self._clock.monotonic()
+        with self._lock:
+            return now - self._seen.setdefault(what, now)
+
+    def again(self, what: object) -> None:
+        """Count from now."""
+        with self._lock:
+            self._seen[what] = self._clock.monotonic()
+
+    def since(self, what: object) -> float | None:
+        """Seconds since it was marked, None if it never was."""
+        with self._lock:
+            at = self._seen.get(what)
+        return None if at is None else self._clock.monotonic() - at
+
+    def keep_only(self, kind: str, wanted: set[object]) -> None:
+        """Forget the things of a kind (first item of a tuple) that are not wanted any more."""
+        with self._lock:
+            for what in [key for key in self._seen if isinstance(key, tuple) and key[0] == kind and key not in wanted]:
+                del self._seen[what]
+
+
+def _asleep(_: str) -> None:
+    return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Newsroom:
+    """All that one worker works with. `editorial` and `rules` (its revision's number) change together on a reload."""
+
+    store: Store
+    door: Door
+    clock: Clock
+    random: Random
+    keyring: Keyring
+    worker: str
+    sources: Mapping[str, Source]
+    accounts: Mapping[str, Account]
+    editorial: Editorial
+    rules: int
+    wake: Callable[[str], None] = _asleep
+    crash: Callable[[str], None] = _asleep
+    looks: Looks = field(init=False)
+    sightings: Sightings = field(init=False)
+    #: Attempts that this process has on the wire.
+    in_flight: set[int] = field(default_factory=set)
+    #: How often, and when last (monotonic), an attempt or an account was looked up; what the last failed look said.
+    looked: dict[int | str, tuple[int, float]] = field(default_factory=dict)
+    last_look: dict[int, str] = field(default_factory=dict)
+    #: Attempts that a dead process left open: it held the store alone, so nothing of them can leave any more.
+    orphans: frozenset[int] = frozenset()
+    skew: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        self.looks = Looks(self.clock)
+        self.sightings = Sightings(self.clock)
+
+    def reading(self, options: Any, **limits: Any) -> Http:
+        """The door for requests that change nothing."""
+        return self.door.reading(allow_private=options.allow_private, **limits)
+
+    def publishing(self, options: Any, started: tuple[datetime, float] | None = None) -> Http:
+        """The door for an attempt; `started` are the two local clocks as read before its start transaction."""
+        wall, monotonic = started or (None, None)
+        return self.door.publishing(
+            started_wall=wall,
+            started_monotonic=monotonic,
+            send_within=SEND_WITHIN.total_seconds(),
+            deadline=REQUEST.total_seconds(),
+            allow_private=options.allow_private,
+        )
+
+    def adapter(self, row: AccountRow, http: Http) -> Network:
+        """The network's adapter for one account and one call."""
+        account = self.accounts[row.name]
+        return account.network(account.options, self.credentials(row), row.facts, http)
+
+    def credentials(self, row: AccountRow) -> Credentials:
+        """What the bot renewed and stored for the account. Raises StoreError if our key doesn't open it."""
+        if row.credentials is None:
+            return {}
+        opened = json.loads(self.keyring.decrypt(row.credentials, place=_place(row.name)))
+        return {name: SecretStr(value) for name, value in opened.items()}
+
+    def sealed(self, account: str, credentials: Credentials) -> str:
+        """Credentials as the store keeps them: encrypted, and bound to the account's row."""
+        plain = json.dumps({name: value.get_secret_value() for name, value in credentials.items()}, sort_keys=True)
+        return self.keyring.encrypt(plain, place=_place(account))
+
+    def lease(self, network: type[Network]) -> timedelta:
+        """How long an attempt without an outcome stays its worker's: until nothing of it can be on the way any more."""
+        return SEND_WITHIN + REQUEST + timedelta(seconds=network.in_flight_max.lost)
+
+    def lease_left(self, attempt: Attempt) -> float:
+        """Seconds for which an attempt without an outcome must be left alone, from our first sight of it.
+
+        Its process may still be alive and asleep between commit and first byte; the whole lease covers that. Where the
+        store was held alone by a process that is dead, nothing of it can leave any more: what is on the way is waited
+        for afterwards, as for every unknown.
+        """
+        return 0.0 if attempt.id in self.orphans else self.lease(self.accounts[attempt.account].network).total_seconds()
+
+
+def _place(account: str) -> str:
+    return f"accounts.{account}.credentials"

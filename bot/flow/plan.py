@@ -1,0 +1,533 @@
+"""plan: who gets an article and why (not), in which words, and when.
+
+Two decisions, both pure: `decide` for an article whose content, or the rules for it, changed; `retime` for an account
+on which anything moved. Nothing is planned twice: a delivery is one article, one account, one occasion, and what was
+sent, refused or skipped by a person stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bot.flow.newsroom import Account, Newsroom
+from bot.model import Delivery, Limits, Move, Priority, Reason, State, Why
+from bot.rules.compose import CannotFit, compose
+from bot.rules.duplicates import Known, near, repeats
+from bot.rules.editorial import Editorial, Route
+from bot.rules.embargo import embargo_note, parse_embargo
+from bot.rules.faults import encoding_fault, lint
+from bot.rules.freshness import before_account, max_age
+from bot.rules.routing import Decision, edit_needs_second
+from bot.rules.routing import decide as route
+from bot.rules.templates import BadTemplate
+from bot.rules.timetable import Waiting, timetable, timing_for
+from bot.store import accounts as stored_accounts
+from bot.store import articles as stored_articles
+from bot.store import attempts as stored_attempts
+from bot.store import deliveries as stored_deliveries
+from bot.store.accounts import AccountRow
+from bot.store.articles import Status, Stored
+from bot.store.deliveries import (
+    FIRST,
+    DecisionRow,
+    NewDelivery,
+    Plan,
+    Planned,
+    Refresh,
+    SetTimes,
+    Timed,
+)
+
+# A publisher's clock may run ahead by so much: such a date is now, not a schedule (sources of the field say minutes).
+SKEW = timedelta(minutes=10)
+# Dated further ahead than this, an article is a mistake or a plan that a person should see (pain P70).
+FAR = timedelta(hours=24)
+# How far back a near-same headline counts.
+NEAR_WITHIN = timedelta(hours=48)
+# So many deliveries per account may a change of the rules create by itself; more wait for a yes.
+BY_RULES = 3
+# Articles of one transaction.
+BATCH = 100
+# How far back posts count for gaps and caps: the longest cap is a month.
+HISTORY = timedelta(days=32)
+
+#: Holds that the article itself caused: they end by themselves when the article is mended.
+_MENDABLE = frozenset(
+    {
+        Reason.NO_LINK,
+        Reason.NO_HEADLINE,
+        Reason.LINT,
+        Reason.ENCODING,
+        Reason.FAR_FUTURE,
+        Reason.EMBARGO_UNCLEAR,
+        Reason.CANNOT_FIT,
+        Reason.TEMPLATE,
+        Reason.UNREADABLE,
+    }
+)
+#: Skips that a later revision or look may undo, since no person made them and nothing left.
+_REVIVABLE = frozenset({Reason.WITHDRAWN, Reason.ROUTE_CHANGED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """One account as plan sees it: what it is, since when, what it takes."""
+
+    name: str
+    network: str
+    limits: Limits
+    joined_at: datetime
+    live_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the decision needs to know beside the article. `recent` are the articles of the last 48 hours."""
+
+    editorial: Editorial
+    now: datetime
+    desks: tuple[Desk, ...]
+    recent: tuple[Known, ...]
+    new_id: Callable[[], str]
+    price: Callable[[str, str], str]
+    existing: Mapping[str, Sequence[Delivery]]
+    earlier: Mapping[str, Mapping[str, Delivery]]
+    planned_before: frozenset[str]
+    made_by_rules: Counter[str] = field(default_factory=Counter)
+
+
+def decide(stored: Stored, view: View) -> Planned:
+    """What becomes of one article on every account. Pure."""
+    plan = Planned(article=stored.id, story=stored.merged_into or stored.id, revision=stored.revision, decisions=())
+    if stored.status is not Status.LIVE:
+        return replace(plan, decisions=(DecisionRow(account="", yes=False, reasons=(_not_live(stored),)),))
+    start = _starts(stored, view)
+    decisions: list[DecisionRow] = []
+    new: list[NewDelivery] = []
+    refresh: list[Refresh] = []
+    mine = {d.account: d for d in view.existing.get(stored.id, ()) if d.occasion == FIRST}
+    for desk, decision in zip(view.desks, _routed(stored, view), strict=True):
+        current = mine.get(desk.name)
+        draft = _draft(stored, desk, decision, start, view, current)
+        decisions.append(DecisionRow(account=desk.name, yes=draft.yes, reasons=draft.reasons, trace=decision.trace))
+        if current is not None:
+            refresh.extend(_refreshed(current, draft, view))
+        elif draft.state is not None:
+            new.append(_new(draft, desk, stored, view))
+    if not any(decision.yes for decision in decisions) and all(
+        d.reasons[0].reason is Reason.NO_ROUTE for d in decisions
+    ):
+        decisions = [DecisionRow(account="", yes=False, reasons=(Why(Reason.NO_ROUTE),), trace=_trace(decisions))]
+    return replace(plan, decisions=tuple(decisions), new=tuple(new), refresh=tuple(refresh))
+
+
+def _trace(decisions: Sequence[DecisionRow]) -> tuple[str, ...]:
+    return decisions[0].trace if decisions else ()
+
+
+def _not_live(stored: Stored) -> Why:
+    reasons = {Status.BASELINE: Reason.BASELINE, Status.WITHDRAWN: Reason.WITHDRAWN, Status.MERGED: Reason.MERGED}
+    return stored.hold or Why(reasons.get(stored.status, Reason.MASS_CHANGE))
+
+
+def _routed(stored: Stored, view: View) -> tuple[Decision, ...]:
+    names = [desk.name for desk in view.desks]
+    return route(stored.article, view.editorial, age_from=stored.fresh_from, now=view.now, accounts=names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Before when an article may not go, and why; or why a person has to say when."""
+
+    ready_at: datetime
+    why: Reason | None
+    hold: Why | None
+
+
+def _starts(stored: Stored, view: View) -> _Start:
+    article, zone = stored.article, ZoneInfo(view.editorial.timezone)
+    hold = None
+    embargo = article.embargo_until
+    note = embargo_note(f"{article.headline}\n{article.summary}\n{article.body[:2000]}") if embargo is None else None
+    if note is not None:
+        embargo = parse_embargo(note, view.editorial.timezone, article.published_at)
+        hold = Why(Reason.EMBARGO_UNCLEAR, note) if embargo is None else None
+    published = article.published_at
+    if published is not None and published - stored.first_seen_at > FAR:
+        hold = hold or Why(Reason.FAR_FUTURE, published.astimezone(zone).strftime("%d %b %Y %H:%M"))
+    candidates = [(stored.settle_until, Reason.SETTLE)]
+    if embargo is not None:
+        candidates.append((embargo, Reason.EMBARGO))
+    if published is not None and published > stored.first_seen_at + SKEW:
+        candidates.append((published, Reason.FUTURE))
+    ready_at, why = max(candidates, key=lambda pair: pair[0])
+    return _Start(ready_at, why if ready_at > view.now else None, hold)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """What a delivery on one account would be. `state` None: there is none, only the decision."""
+
+    yes: bool
+    reasons: tuple[Why, ...]
+    state: State | None = None
+    why: Why
+    priority: Priority = Priority.NORMAL
+    route: str = ""
+    ready_at: datetime
+    ready_why: Reason | None = None
+    fresh_until: datetime | None = None
+    pinned_at: datetime | None = None
+    text: str = ""
+    length: int = 0
+    cost: str = "0"
+
+
+def _draft(
+    stored: Stored, desk: Desk, decision: Decision, start: _Start, view: View, current: Delivery | None
+) -> _Draft:
+    hand = (stored.by_hand or {}).get(desk.name)
+    if not decision.yes and hand is None:
+        return _Draft(yes=False, reasons=decision.why, why=decision.why[0], ready_at=start.ready_at)
+    late = _too_late(stored, desk, by_hand=hand is not None)
+    text, length, cost, unfit = _composed(stored, desk, decision, view, current)
+    hold = _hold(stored, decision, start, view, current, unfit, by_hand=hand is not None)
+    pinned = _pinned(hand)
+    by = Why(Reason.BY_HAND, hand["who"]) if hand is not None else Why(Reason.ROUTE, _name(decision.route))
+    skip = late or _skip(stored, desk, view, by_hand=hand is not None)
+    if skip is None and hold is None and current is None and stored.id in view.planned_before and hand is None:
+        view.made_by_rules[desk.name] += 1
+        if view.made_by_rules[desk.name] > BY_RULES:
+            hold = Why(Reason.RULES_CHANGED)
+    return _Draft(
+        yes=skip is None,
+        reasons=tuple(why for why in (skip, hold, by) if why is not None),
+        state=State.SKIPPED if skip else State.HELD if hold else State.WAITING,
+        why=skip or hold or by,
+        priority=decision.priority,
+        route=_name(decision.route),
+        ready_at=start.ready_at,
+        ready_why=start.why,
+        fresh_until=None if hand is not None else _fresh_until(stored, decision, start, view.editorial),
+        pinned_at=pinned,
+        text=text,
+        length=length,
+        cost=cost,
+    )
+
+
+def _name(route: Route | None) -> str:
+    return route.name if route is not None else ""
+
+
+def _pinned(hand: Mapping[str, Any] | None) -> datetime | None:
+    at = hand.get("at") if hand else None
+    return datetime.fromisoformat(at) if at else None
+
+
+def _fresh_until(stored: Stored, decision: Decision, start: _Start, editorial: Editorial) -> datetime:
+    counted = start.ready_at if start.why in (Reason.EMBARGO, Reason.FUTURE) else stored.fresh_from
+    return max(counted, stored.fresh_from) + max_age(stored.article, decision.route, decision.priority, editorial)
+
+
+def _too_late(stored: Stored, desk: Desk, *, by_hand: bool) -> Why | None:
+    early = before_account(stored.first_seen_at, desk.joined_at, desk.live_since)
+    return Why(Reason.BEFORE_ACCOUNT) if early and not by_hand else None
+
+
+def _skip(stored: Stored, desk: Desk, view: View, *, by_hand: bool) -> Why | None:
+    """The same story again: on this account already, or the same headline again from the same source."""
+    earlier = view.earlier.get(stored.id, {}).get(desk.name)
+    if earlier is not None:
+        return Why(Reason.SAME_LINK, earlier.url or earlier.id)
+    twin = _twin(stored, view)
+    if twin is not None and not by_hand and _twin_policy(stored, twin, view) == "skip":
+        return Why(Reason.NEAR_DUPLICATE, twin.headline)
+    return None
+
+
+def _twin(stored: Stored, view: View) -> Known | None:
+    """An earlier article with nearly this headline."""
+    older = [
+        known
+        for known in view.recent
+        if known.id != stored.id
+        and known.first_seen_at <= stored.first_seen_at
+        and (known.first_seen_at, known.id) < (stored.first_seen_at, stored.id)
+    ]
+    return near(stored.article.headline, stored.article.link, older)
+
+
+def _twin_policy(stored: Stored, twin: Known, view: View) -> str:
+    return "skip" if repeats(stored.article, twin) else view.editorial.defaults.near_duplicate
+
+
+def _hold(
+    stored: Stored,
+    decision: Decision,
+    start: _Start,
+    view: View,
+    current: Delivery | None,
+    unfit: Why | None,
+    *,
+    by_hand: bool,
+) -> Why | None:
+    """What a person has to look at before it goes; the gravest first."""
+    article = stored.article
+    if article.hold is not None:
+        return Why(article.hold, article.hold_note)
+    faults = [encoding_fault(text) for text in (article.headline, article.summary)]
+    for fault in (*faults, start.hold, lint(article.headline) if article.headline else Why(Reason.NO_HEADLINE)):
+        if fault is not None:
+            return fault
+    needs_link = decision.route is None or decision.route.link
+    if article.link is None and needs_link:
+        return Why(Reason.NO_LINK)
+    if unfit is not None or by_hand:
+        return unfit
+    edited = bool(article.texts) or (current is not None and current.edited_text is not None)
+    second = edit_needs_second(article, view.editorial, edited)
+    twin = _twin(stored, view)
+    if twin is not None and _twin_policy(stored, twin, view) == "hold":
+        return decision.hold or second or Why(Reason.NEAR_DUPLICATE, twin.headline)
+    return decision.hold or second
+
+
+def _composed(
+    stored: Stored, desk: Desk, decision: Decision, view: View, current: Delivery | None
+) -> tuple[str, int, str, Why | None]:
+    """The text as it would look now, its length and price; or why there can't be one."""
+    try:
+        post = compose(
+            stored.article,
+            editorial=view.editorial,
+            account=desk.name,
+            network=desk.network,
+            limits=desk.limits,
+            route=decision.route,
+            delivery=current.id if current else "",
+            created_at=view.now,
+            text=current.edited_text if current else None,
+        )
+    except (CannotFit, BadTemplate) as error:
+        return "", 0, "0", error.why
+    return post.text, post.length, view.price(desk.name, post.text), None
+
+
+def _new(draft: _Draft, desk: Desk, stored: Stored, view: View) -> NewDelivery:
+    assert draft.state is not None
+    return NewDelivery(
+        id=view.new_id(),
+        account=desk.name,
+        occasion=FIRST,
+        state=draft.state,
+        why=draft.why,
+        priority=draft.priority,
+        route=draft.route,
+        ready_at=draft.ready_at,
+        ready_why=draft.ready_why,
+        fresh_until=draft.fresh_until,
+        pinned_at=draft.pinned_at,
+        text=draft.text,
+        length=draft.length,
+        cost=draft.cost,
+    )
+
+
+def _refreshed(current: Delivery, draft: _Draft, view: View) -> Iterable[Refresh]:
+    """What a new revision or new rules mean for a delivery that is there already."""
+    if current.doubted_at is not None or current.state not in (State.WAITING, State.HELD, State.SKIPPED):
+        return
+    facts: dict[str, Any] = {
+        "priority": draft.priority,
+        "route": draft.route,
+        "fresh_until": draft.fresh_until,
+        "text": draft.text,
+        "length": draft.length,
+        "cost": draft.cost,
+    }
+    if current.ready_why not in (Reason.BACKOFF, Reason.NETWORK_LIMIT):
+        facts |= {"ready_at": draft.ready_at, "ready_why": draft.ready_why}
+    if draft.pinned_at is not None:
+        facts["pinned_at"] = draft.pinned_at
+    move, why = _moved(current, draft)
+    if current.state is State.SKIPPED and move is None:
+        return
+    yield Refresh(current=current, move=move, why=why, changes=facts)
+
+
+def _moved(current: Delivery, draft: _Draft) -> tuple[Move | None, Why | None]:
+    """The move that the draft asks of the delivery as it stands, if any."""
+    if current.state is State.SKIPPED:
+        revive = draft.state is State.WAITING and current.reason.reason in _REVIVABLE and not current.tries
+        by_hand = draft.state is State.WAITING and draft.why.reason is Reason.BY_HAND
+        return (Move.REOPEN, draft.why) if revive or by_hand else (None, None)
+    if draft.state is None:
+        return Move.RULED_OUT, Why(Reason.ROUTE_CHANGED, draft.reasons[0].detail)
+    if draft.state is State.SKIPPED:
+        return Move.RULED_OUT, draft.why
+    if current.state is State.HELD and draft.state is State.WAITING and current.reason.reason in _MENDABLE:
+        return Move.RELEASE, draft.why
+    released = current.reason.reason is Reason.BY_HAND
+    if current.state is State.WAITING and draft.state is State.HELD and draft.why.reason in _MENDABLE and not released:
+        return Move.HOLD, draft.why
+    return None, None
+
+
+# -- when ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """What the times of one account follow from."""
+
+    editorial: Editorial
+    row: AccountRow
+    network: Account
+    waiting: tuple[Delivery, ...]
+    history: tuple[datetime, ...]
+    spent: Decimal
+    published: Mapping[str, datetime]
+
+
+def retime(now: datetime, rhythm: Rhythm) -> tuple[Timed, ...]:
+    """The due time of all that waits on one account, with reasons. Pure."""
+    row = rhythm.row
+    timing = timing_for(
+        rhythm.editorial,
+        row.name,
+        rhythm.network.network.pace,
+        joined_at=row.joined_at,
+        spent=rhythm.spent,
+        blocked_until=row.blocked_until,
+        blocked_by=Reason.NETWORK_LIMIT if row.blocked_until else None,
+    )
+    routes = {route.name: route for route in rhythm.editorial.routes}
+    by_id = {delivery.id: delivery for delivery in rhythm.waiting}
+    asked = [_waiting(delivery, routes.get(delivery.route), rhythm) for delivery in rhythm.waiting]
+    times = []
+    for due in timetable(now, asked, rhythm.history, timing):
+        current = by_id[due.id]
+        move = {"skip": Move.RULED_OUT, "hold": Move.HOLD}.get(due.outcome)
+        why = due.why
+        if move is Move.RULED_OUT and current.retry_words:
+            why = (Why(due.why[0].reason, current.retry_words), *due.why[1:])
+        times.append(Timed(current, due.due_at, why, move))
+    return tuple(times)
+
+
+def _waiting(delivery: Delivery, route: Route | None, rhythm: Rhythm) -> Waiting:
+    schedule = rhythm.editorial.schedules.get(route.schedule) if route is not None and route.schedule else None
+    published = rhythm.published.get(delivery.article, delivery.created_at)
+    return Waiting(
+        id=delivery.id,
+        article=delivery.article,
+        priority=delivery.priority,
+        ready_at=delivery.ready_at,
+        ready_why=delivery.ready_why,
+        fresh_until=delivery.fresh_until,
+        pinned_at=delivery.pinned_at,
+        schedule=None if schedule is not None and schedule.asap and not schedule.slots else schedule,
+        quiet=route.quiet if route is not None else None,
+        over_cap=route.over_cap if route is not None else False,
+        cost=Decimal(delivery.cost),
+        order=(published, delivery.created_at, delivery.id),
+    )
+
+
+# -- the thin part ------------------------------------------------------------------------------------------------
+
+
+def run(newsroom: Newsroom) -> bool:
+    """Plan every article that needs it, then time every account on which something moved."""
+    planned = False
+    while _plan_some(newsroom):
+        planned = True
+    timed = time_accounts(newsroom)
+    if timed:
+        newsroom.wake("deliver")
+    return planned or timed
+
+
+def _plan_some(newsroom: Newsroom) -> bool:
+    with newsroom.store.read() as tx:
+        batch = stored_articles.unplanned(tx, limit=BATCH)
+        if not batch:
+            return False
+        ids = [stored.id for stored in batch]
+        view = View(
+            editorial=newsroom.editorial,
+            now=tx.now,
+            desks=desks(newsroom, stored_accounts.all_accounts(tx)),
+            recent=tuple(stored_articles.recent(tx, since=tx.now - NEAR_WITHIN)),
+            new_id=newsroom.random.new_id,
+            price=lambda account, text: price(newsroom.accounts[account], text),
+            existing=stored_deliveries.of_articles(tx, ids),
+            earlier=stored_deliveries.out_of_stories(tx, batch, since=tx.now - newsroom.editorial.defaults.same_link),
+            planned_before=stored_deliveries.planned_before(tx, ids, newsroom.rules),
+        )
+    newsroom.store.commit(Plan(tuple(decide(stored, view) for stored in batch), newsroom.rules))
+    newsroom.crash("plan after articles")
+    return True
+
+
+def desks(newsroom: Newsroom, rows: Mapping[str, AccountRow]) -> tuple[Desk, ...]:
+    """The accounts of the settings as plan sees them, by name."""
+    found = []
+    for name, account in sorted(newsroom.accounts.items()):
+        row = rows.get(name)
+        if row is None:
+            continue
+        bounds = account.network(account.options, {}, row.facts, newsroom.reading(account.options)).bounds()
+        found.append(
+            Desk(
+                name=name,
+                network=account.network.name,
+                limits=bounds,
+                joined_at=row.joined_at,
+                live_since=row.live_since,
+            )
+        )
+    return tuple(found)
+
+
+def price(account: Account, text: str) -> str:
+    """What publishing this text costs on the account's network, as its file says."""
+    from bot.rules.text import links_in
+
+    cost = account.network.cost
+    holds_link = bool(cost.publish_link) and bool(links_in(text, account.network.limits.auto_links))
+    return str(cost.publish_link if holds_link else cost.publish)
+
+
+def time_accounts(newsroom: Newsroom) -> bool:
+    """Set the times of every account on which something moved. True if there was one."""
+    with newsroom.store.read() as tx:
+        rows = [row for row in stored_accounts.dirty(tx) if row.name in newsroom.accounts]
+    for row in rows:
+        with newsroom.store.read() as tx:
+            rhythm = rhythm_of(newsroom, tx, row)
+            now = tx.now
+        newsroom.store.commit(SetTimes(row.name, row.version, retime(now, rhythm)))
+    return bool(rows)
+
+
+def rhythm_of(newsroom: Newsroom, tx: Any, row: AccountRow) -> Rhythm:
+    """Read what the times of one account follow from."""
+    waiting = stored_deliveries.waiting(tx, row.name)
+    identity = row.identity or ""
+    return Rhythm(
+        editorial=newsroom.editorial,
+        row=row,
+        network=newsroom.accounts[row.name],
+        waiting=tuple(waiting),
+        history=tuple(stored_attempts.history(tx, identity, since=tx.now - HISTORY)),
+        spent=stored_attempts.spent_in(tx, identity, tx.now.strftime("%Y-%m")),
+        published=stored_articles.published(tx, [delivery.article for delivery in waiting]),
+    )

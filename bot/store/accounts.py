@@ -1,0 +1,333 @@
+"""What is known of each account: its identity on the network, its login, its limits, its breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, or_, select
+
+from bot.model import Identity, Reason, State
+from bot.store.audit import note
+from bot.store.engine import Tx
+from bot.store.schema import accounts, attempts, decisions, deliveries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """An account's row. `credentials` is the encrypted text of what the bot itself renews; never shown."""
+
+    name: str
+    network: str
+    identity: str | None
+    title: str | None
+    scopes: tuple[str, ...]
+    expires_at: datetime | None
+    facts: Mapping[str, Any]
+    credentials: str | None
+    refreshed_at: datetime | None
+    token_over_at: datetime | None
+    checked_at: datetime | None
+    joined_at: datetime
+    live_since: datetime | None
+    blocked_until: datetime | None
+    breaker: Reason | None
+    breaker_at: datetime | None
+    breaker_words: str | None
+    probe_at: datetime | None
+    dirty: bool
+    removed: bool
+    version: int
+
+    def __repr__(self) -> str:
+        return f"AccountRow(name={self.name!r}, network={self.network!r}, identity={self.identity!r})"
+
+
+def _account(row: Row[Any]) -> AccountRow:
+    return AccountRow(
+        name=row.name,
+        network=row.network,
+        identity=row.identity,
+        title=row.title,
+        scopes=tuple(row.scopes or ()),
+        expires_at=row.expires_at,
+        facts=row.facts,
+        credentials=row.credentials,
+        refreshed_at=row.refreshed_at,
+        token_over_at=row.token_over_at,
+        checked_at=row.checked_at,
+        joined_at=row.joined_at,
+        live_since=row.live_since,
+        blocked_until=row.blocked_until,
+        breaker=Reason(row.breaker) if row.breaker else None,
+        breaker_at=row.breaker_at,
+        breaker_words=row.breaker_words,
+        probe_at=row.probe_at,
+        dirty=row.dirty,
+        removed=row.removed,
+        version=row.version,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Intent: the accounts as the settings have them now: (name, network, live). Others are marked removed."""
+
+    wanted: tuple[tuple[str, str, bool], ...]
+    lock: str = ""
+
+    def apply(self, tx: Tx) -> None:
+        for name, network, live in sorted(self.wanted):
+            made = tx.insert_unless_there(
+                accounts,
+                {
+                    "name": name,
+                    "network": network,
+                    "facts": {},
+                    "joined_at": tx.now,
+                    "live_since": tx.now if live else None,
+                    "dirty": True,
+                    "removed": False,
+                    "version": 1,
+                },
+            )
+            if made:
+                note(tx, "account_joined", name, {"network": network, "live": live})
+            else:
+                self._update(tx, name, network, live)
+        names = [name for name, _, _ in self.wanted]
+        tx.execute(accounts.update().where(accounts.c.name.not_in(names)).values(removed=True))
+
+    def _update(self, tx: Tx, name: str, network: str, live: bool) -> None:
+        here = accounts.c.name == name
+        tx.execute(accounts.update().where(here).values(removed=False, dirty=True, version=accounts.c.version + 1))
+        moved = tx.changed(
+            accounts.update()
+            .where(here, accounts.c.network != network)
+            .values(network=network, identity=None, facts={}, credentials=None, joined_at=tx.now, checked_at=None)
+        )
+        if moved:
+            note(tx, "account_moved_network", name, {"network": network})
+        if live:
+            went = tx.changed(accounts.update().where(here, accounts.c.live_since.is_(None)).values(live_since=tx.now))
+        else:
+            went = tx.changed(accounts.update().where(here, accounts.c.live_since.is_not(None)).values(live_since=None))
+        if went:
+            note(tx, "account_live" if live else "account_rehearses", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Intent: a good check. The account adopts the history of the same identity under an older name.
+
+    False: another account of the settings has this identity already (two names, one identity: an error).
+    """
+
+    name: str
+    network: str
+    identity: Identity
+
+    @property
+    def lock(self) -> str:
+        return self.name
+
+    def apply(self, tx: Tx) -> bool:
+        same = and_(accounts.c.network == self.network, accounts.c.identity == self.identity.remote_id)
+        other = tx.row(select(accounts).where(same, accounts.c.name != self.name).order_by(accounts.c.removed))
+        if other is not None and not other.removed:
+            return False
+        if other is not None:
+            self._adopt(tx, other)
+        known = tx.row(select(accounts.c.identity).where(accounts.c.name == self.name))
+        if known is not None and known.identity not in (None, self.identity.remote_id):
+            # Another person logged in under this name: the old one's history is not ours.
+            note(tx, "account_changed_identity", self.name, {"was": known.identity, "is": self.identity.remote_id})
+            tx.execute(accounts.update().where(accounts.c.name == self.name).values(joined_at=tx.now))
+        self._write(tx)
+        return True
+
+    def _write(self, tx: Tx) -> None:
+        tx.execute(
+            accounts.update()
+            .where(accounts.c.name == self.name)
+            .values(
+                identity=self.identity.remote_id,
+                title=self.identity.name,
+                scopes=list(self.identity.scopes),
+                expires_at=self.identity.expires_at,
+                facts=dict(self.identity.facts),
+                checked_at=tx.now,
+                breaker=None,
+                breaker_at=None,
+                breaker_words=None,
+                probe_at=None,
+                dirty=True,
+                version=accounts.c.version + 1,
+            )
+        )
+
+    def _adopt(self, tx: Tx, old: Row[Any]) -> None:
+        """History hangs on the identity; the name in the settings is a label."""
+        mine, theirs = deliveries.alias(), deliveries.alias()
+        doubled = (
+            select(mine.c.id)
+            .join(theirs, and_(theirs.c.article == mine.c.article, theirs.c.occasion == mine.c.occasion))
+            .where(mine.c.account == self.name, theirs.c.account == old.name)
+        )
+        tx.execute(deliveries.delete().where(deliveries.c.id.in_(doubled)))
+        for table in (deliveries, attempts):
+            tx.execute(table.update().where(table.c.account == old.name).values(account=self.name))
+        tx.execute(decisions.delete().where(decisions.c.account == old.name))
+        tx.execute(accounts.update().where(accounts.c.name == old.name).values(identity=None, credentials=None))
+        tx.execute(
+            accounts.update()
+            .where(accounts.c.name == self.name)
+            .values(joined_at=old.joined_at, blocked_until=old.blocked_until)
+        )
+        note(tx, "account_renamed", self.name, {"was": old.name, "identity": self.identity.remote_id})
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFailed:
+    """Intent: a check that did not succeed: park the account (a dead login, billing), or only ask again later."""
+
+    name: str
+    breaker: Reason | None
+    words: str
+    probe_in: timedelta
+
+    @property
+    def lock(self) -> str:
+        return self.name
+
+    def apply(self, tx: Tx) -> None:
+        tx.execute(accounts.update().where(accounts.c.name == self.name).values(probe_at=tx.now + self.probe_in))
+        if self.breaker is not None:
+            opened = tx.changed(
+                accounts.update()
+                .where(accounts.c.name == self.name, accounts.c.breaker.is_(None))
+                .values(breaker=self.breaker, breaker_at=tx.now, breaker_words=self.words, dirty=True)
+            )
+            if opened:
+                note(tx, "account_parked", self.name, {"reason": self.breaker, "words": self.words})
+
+
+@dataclass(frozen=True, slots=True)
+class BeginRefresh:
+    """Intent: this worker alone renews the credentials now. False: another one does, or it was just done."""
+
+    name: str
+    worker: str
+    lease: timedelta
+    seen: datetime | None
+
+    @property
+    def lock(self) -> str:
+        return self.name
+
+    def apply(self, tx: Tx) -> bool:
+        same = accounts.c.refreshed_at.is_(None) if self.seen is None else accounts.c.refreshed_at == self.seen
+        free = or_(accounts.c.refreshing_until.is_(None), accounts.c.refreshing_until < tx.now)
+        return (
+            tx.changed(
+                accounts.update()
+                .where(accounts.c.name == self.name, same, free)
+                .values(refreshing_until=tx.now + self.lease, refreshing_by=self.worker)
+            )
+            == 1
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndRefresh:
+    """Intent: the new credentials (encrypted), stored before they are used; or None: the refresh brought none."""
+
+    name: str
+    worker: str
+    credentials: str | None
+
+    @property
+    def lock(self) -> str:
+        return self.name
+
+    def apply(self, tx: Tx) -> bool:
+        values: dict[str, Any] = {"refreshing_until": None, "refreshing_by": None}
+        if self.credentials is not None:
+            values |= {"credentials": self.credentials, "refreshed_at": tx.now, "token_over_at": None}
+        mine = and_(accounts.c.name == self.name, accounts.c.refreshing_by == self.worker)
+        return tx.changed(accounts.update().where(mine).values(**values)) == 1
+
+    def __repr__(self) -> str:
+        return f"EndRefresh(name={self.name!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What an outcome does to the account: blocked until, token over, behind a breaker, in the network's words."""
+
+    blocked_until: datetime | None = None
+    token_over: bool = False
+    breaker: Reason | None = None
+    words: str = ""
+
+
+def affect(tx: Tx, account: str, effect: Effect) -> None:
+    """Remember what the network said of the account as a whole."""
+    if effect.blocked_until is not None:
+        tx.execute(
+            accounts.update()
+            .where(accounts.c.name == account)
+            .values(blocked_until=effect.blocked_until, dirty=True, version=accounts.c.version + 1)
+        )
+    if effect.token_over:
+        tx.execute(accounts.update().where(accounts.c.name == account).values(token_over_at=tx.now))
+    if effect.breaker is not None:
+        opened = tx.changed(
+            accounts.update()
+            .where(accounts.c.name == account, accounts.c.breaker.is_(None))
+            .values(
+                breaker=effect.breaker,
+                breaker_at=tx.now,
+                breaker_words=effect.words,
+                dirty=True,
+                version=accounts.c.version + 1,
+            )
+        )
+        if opened:
+            note(tx, "account_parked", account, {"reason": effect.breaker, "words": effect.words})
+
+
+def all_accounts(tx: Tx) -> dict[str, AccountRow]:
+    """Every account of the settings, by name."""
+    query = select(accounts).where(~accounts.c.removed).order_by(accounts.c.name)
+    return {row.name: _account(row) for row in tx.rows(query)}
+
+
+def by_name(tx: Tx, name: str) -> AccountRow | None:
+    """One account, or None."""
+    row = tx.row(select(accounts).where(accounts.c.name == name))
+    return _account(row) if row else None
+
+
+def dirty(tx: Tx) -> list[AccountRow]:
+    """Accounts whose times must be reckoned again."""
+    query = select(accounts).where(accounts.c.dirty, ~accounts.c.removed).order_by(accounts.c.name)
+    return [_account(row) for row in tx.rows(query)]
+
+
+def last_sent(tx: Tx) -> dict[str, datetime]:
+    """When each account's newest post went out."""
+    found: dict[str, datetime] = {}
+    for name in all_accounts(tx):
+        newest = (
+            select(deliveries.c.sent_at)
+            .where(deliveries.c.account == name, deliveries.c.state == State.SENT)
+            .order_by(deliveries.c.sent_at.desc())
+            .limit(1)
+        )
+        at = tx.execute(newest).scalar()
+        if at is not None:
+            found[name] = at
+    return found

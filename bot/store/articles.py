@@ -1,0 +1,558 @@
+"""Articles, their revisions, and the keys by which one is known again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Row, and_, func, or_, select, tuple_
+
+from bot.model import Article, Reason, State, Why
+from bot.rules.duplicates import Key, KeyKind, Known
+from bot.rules.links import link_key
+from bot.store.audit import note
+from bot.store.engine import Tx
+from bot.store.schema import article_keys, articles, deliveries, occupied, revisions
+
+# Sightings are written down once a day, not at each poll: enough for keys that live 400 days.
+SIGHTING = timedelta(days=1)
+
+
+class Status(StrEnum):
+    """What may come of an article."""
+
+    LIVE = "live"
+    BASELINE = "baseline"
+    HELD = "held"
+    WITHDRAWN = "withdrawn"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An article as the store has it. `fresh_from` is where its age is counted from."""
+
+    id: str
+    article: Article
+    digest: str
+    revision: int
+    status: Status
+    hold: Why | None
+    first_seen_at: datetime
+    fresh_from: datetime
+    settle_until: datetime
+    by_hand: Mapping[str, Any] | None = None
+    merged_into: str | None = None
+
+
+@cache
+def _adapter() -> TypeAdapter[Article]:
+    return TypeAdapter(Article)
+
+
+def to_json(article: Article) -> dict[str, Any]:
+    """The article as JSON, without what is empty."""
+    data: dict[str, Any] = _adapter().dump_python(article, mode="json", exclude_defaults=True)
+    return data
+
+
+def from_json(data: Mapping[str, Any]) -> Article:
+    """The article again."""
+    return _adapter().validate_python(data)
+
+
+def stored(row: Row[Any]) -> Stored:
+    """An article's row as a value."""
+    return Stored(
+        id=row.id,
+        article=from_json(row.data),
+        digest=row.digest,
+        revision=row.revision,
+        status=Status(row.status),
+        hold=Why(Reason(row.hold), row.hold_note) if row.hold else None,
+        first_seen_at=row.first_seen_at,
+        fresh_from=row.fresh_from,
+        settle_until=row.settle_until,
+        by_hand=row.by_hand,
+        merged_into=row.merged_into,
+    )
+
+
+# -- intents ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewArticle:
+    """An article that no key knows. `by_hand`: {"account", "at"?, "who"} for one that a person posts."""
+
+    id: str
+    article: Article
+    digest: str
+    keys: tuple[Key, ...]
+    status: Status = Status.LIVE
+    hold: Why | None = None
+    settle: timedelta = timedelta(0)
+    fresh_from: datetime | None = None
+    by_hand: Mapping[str, Any] | None = None
+
+    def record(self, tx: Tx) -> str:
+        """Insert it, or attach its keys to the article that was first: the id of the one that stands."""
+        winner = _owner(tx, [key for key in self.keys if key.kind in (KeyKind.GUID, KeyKind.LINK)])
+        if winner is None:
+            winner = self._first_key_owner(tx)
+        if winner != self.id:
+            _add_keys(tx, winner, self.keys)
+            note(tx, "article_attached", winner, {"source": self.article.source, "guid": self.article.guid})
+            return winner
+        self._insert(tx)
+        return self.id
+
+    def _first_key_owner(self, tx: Tx) -> str:
+        """Claim the keys one by one; on PostgreSQL another process may be faster at any of them."""
+        for key in self.keys:
+            values = {"kind": key.kind, "value": key.value, "article": self.id, "last_seen_at": tx.now}
+            if not tx.insert_unless_there(article_keys, values) and key.kind in (KeyKind.GUID, KeyKind.LINK):
+                owner = _owner(tx, [key])
+                if owner is not None and owner != self.id:
+                    tx.execute(article_keys.update().where(article_keys.c.article == self.id).values(article=owner))
+                    return owner
+        return self.id
+
+    def _insert(self, tx: Tx) -> None:
+        data = to_json(self.article)
+        tx.insert(
+            articles,
+            {
+                "id": self.id,
+                "source": self.article.source,
+                "guid": self.article.guid,
+                "headline": self.article.headline,
+                "link": self.article.link,
+                "data": data,
+                "digest": self.digest,
+                "revision": 1,
+                "status": self.status,
+                "hold": self.hold.reason if self.hold else None,
+                "hold_note": self.hold.detail if self.hold else "",
+                "first_seen_at": tx.now,
+                "last_seen_at": tx.now,
+                "published_at": self.article.published_at,
+                "fresh_from": self.fresh_from or tx.now,
+                "settle_until": tx.now + self.settle,
+                "unplanned": True,
+                "by_hand": dict(self.by_hand) if self.by_hand else None,
+                "merged_into": None,
+            },
+        )
+        tx.insert(revisions, {"article": self.id, "number": 1, "data": data, "seen_at": tx.now})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedArticle:
+    """A known article with other content: a new revision, unless the store has it already."""
+
+    id: str
+    article: Article
+    digest: str
+    keys: tuple[Key, ...]
+
+    def record(self, tx: Tx) -> str:
+        data = to_json(self.article)
+        changed = tx.changed(
+            articles.update()
+            .where(articles.c.id == self.id, articles.c.digest != self.digest)
+            .values(
+                headline=self.article.headline,
+                link=self.article.link,
+                data=data,
+                digest=self.digest,
+                revision=articles.c.revision + 1,
+                unplanned=True,
+                last_seen_at=tx.now,
+            )
+        )
+        if changed:
+            number = tx.execute(select(articles.c.revision).where(articles.c.id == self.id)).scalar_one()
+            tx.insert(revisions, {"article": self.id, "number": number, "data": data, "seen_at": tx.now})
+        _bring_back(tx, self.id)
+        return _add_keys(tx, self.id, self.keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenArticle:
+    """A known article, unchanged; under a new id perhaps. `back`: it had been withdrawn and is listed again."""
+
+    id: str
+    keys: tuple[Key, ...]
+    back: bool = False
+
+    def record(self, tx: Tx) -> str:
+        if self.back:
+            _bring_back(tx, self.id)
+        return _add_keys(tx, self.id, self.keys)
+
+
+Arrival = NewArticle | ChangedArticle | SeenArticle
+
+
+def _bring_back(tx: Tx, article: str) -> None:
+    """A withdrawn article that its source lists again is live again."""
+    tx.execute(
+        articles.update()
+        .where(articles.c.id == article, articles.c.status == Status.WITHDRAWN)
+        .values(status=Status.LIVE, unplanned=True)
+    )
+
+
+def withdraw(tx: Tx, article: str, evidence: str) -> bool:
+    """The publisher took it back: nothing of it goes out; what is out or unclear keeps its state for `follow`."""
+    if not tx.changed(
+        articles.update()
+        .where(articles.c.id == article, articles.c.status.in_([Status.LIVE, Status.HELD]))
+        .values(status=Status.WITHDRAWN, unplanned=True)
+    ):
+        return False
+    tx.execute(
+        deliveries.update()
+        .where(deliveries.c.article == article, deliveries.c.state.in_([State.WAITING, State.HELD]))
+        .values(
+            state=State.SKIPPED,
+            reason=Reason.WITHDRAWN,
+            detail=evidence,
+            updated_at=tx.now,
+            version=deliveries.c.version + 1,
+        )
+    )
+    note(tx, "article_withdrawn", article, {"evidence": evidence})
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Intent: see `withdraw`."""
+
+    article: str
+    evidence: str
+    lock: str = ""
+
+    def apply(self, tx: Tx) -> bool:
+        return withdraw(tx, self.article, self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class AddArticle:
+    """Intent: one article that comes by hand (`wirepost post`), not from a look at a source."""
+
+    arrival: Arrival
+    lock: str = ""
+
+    def apply(self, tx: Tx) -> str:
+        return self.arrival.record(tx)
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Intent: a person lets articles of the baseline or a hold go on to planning (`backfill`, `release`)."""
+
+    ids: tuple[str, ...]
+    who: str
+    by_hand: Mapping[str, Any] | None = None
+    lock: str = ""
+
+    def apply(self, tx: Tx) -> int:
+        changed = 0
+        for article in self.ids:
+            changed += tx.changed(
+                articles.update()
+                .where(articles.c.id == article, articles.c.status.in_([Status.BASELINE, Status.HELD]))
+                .values(
+                    status=Status.LIVE,
+                    hold=None,
+                    hold_note="",
+                    unplanned=True,
+                    fresh_from=tx.now,
+                    by_hand=dict(self.by_hand) if self.by_hand else articles.c.by_hand,
+                )
+            )
+            note(tx, "article_admitted", article, self.by_hand, who=self.who)
+        return changed
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSeen:
+    """Intent: a person says that held articles are old news: they join the baseline."""
+
+    ids: tuple[str, ...]
+    who: str
+    lock: str = ""
+
+    def apply(self, tx: Tx) -> int:
+        changed = tx.changed(
+            articles.update()
+            .where(articles.c.id.in_(self.ids), articles.c.status == Status.HELD)
+            .values(status=Status.BASELINE, hold=None, hold_note="", unplanned=True)
+        )
+        for article in self.ids:
+            note(tx, "article_marked_seen", article, who=self.who)
+        return changed
+
+
+# -- keys ---------------------------------------------------------------------------------------------------------
+
+
+def _owner(tx: Tx, keys: Sequence[Key]) -> str | None:
+    """The article that one of the keys belongs to."""
+    if not keys:
+        return None
+    pairs = [(str(key.kind), key.value) for key in keys]
+    row = tx.row(
+        select(article_keys.c.article)
+        .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(pairs))
+        .order_by(article_keys.c.kind.desc(), article_keys.c.value)
+    )
+    return row.article if row else None
+
+
+def _add_keys(tx: Tx, article: str, keys: Iterable[Key]) -> str:
+    """Give the article these keys; where a link belongs to another article, the two are one story: merge them."""
+    survivor = article
+    for key in keys:
+        values = {"kind": key.kind, "value": key.value, "article": survivor, "last_seen_at": tx.now}
+        if tx.insert_unless_there(article_keys, values):
+            continue
+        owner = _owner(tx, [key])
+        if owner is not None and owner != survivor and key.kind == KeyKind.LINK:
+            survivor = merge(tx, survivor, owner)
+    stale = tx.now - SIGHTING
+    mine = article_keys.c.article == survivor
+    tx.execute(article_keys.update().where(mine, article_keys.c.last_seen_at < stale).values(last_seen_at=tx.now))
+    tx.execute(
+        articles.update().where(articles.c.id == survivor, articles.c.last_seen_at < stale).values(last_seen_at=tx.now)
+    )
+    return survivor
+
+
+def merge(tx: Tx, one: str, other: str) -> str:
+    """Two articles turn out to be one story. What is out (or may be) wins, else the older; keys and story follow."""
+    survivor, loser = _rank(tx, one, other)
+    out = (State.SENDING, State.SENT, State.UNKNOWN)
+    tx.execute(article_keys.update().where(article_keys.c.article == loser).values(article=survivor))
+    tx.execute(
+        articles.update()
+        .where(articles.c.id == loser)
+        .values(status=Status.MERGED, merged_into=survivor, unplanned=False)
+    )
+    for row in tx.rows(select(occupied).where(occupied.c.story == loser).order_by(occupied.c.attempt)):
+        here = and_(occupied.c.identity == row.identity, occupied.c.story == loser, occupied.c.occasion == row.occasion)
+        values = {"identity": row.identity, "story": survivor, "occasion": row.occasion, "attempt": row.attempt}
+        if tx.insert_unless_there(occupied, values):
+            tx.execute(occupied.delete().where(here))
+    tx.execute(deliveries.update().where(deliveries.c.story == loser).values(story=survivor))
+    tx.execute(
+        deliveries.update()
+        .where(deliveries.c.article == loser, deliveries.c.state.in_([State.WAITING, State.HELD]))
+        .values(
+            state=State.SKIPPED,
+            reason=Reason.MERGED,
+            detail=survivor,
+            updated_at=tx.now,
+            version=deliveries.c.version + 1,
+        )
+    )
+    taken = select(deliveries.c.account).where(deliveries.c.article == loser, deliveries.c.state.in_(out))
+    tx.execute(
+        deliveries.update()
+        .where(
+            deliveries.c.article == survivor,
+            deliveries.c.state.in_([State.WAITING, State.HELD]),
+            deliveries.c.account.in_(taken),
+        )
+        .values(
+            state=State.SKIPPED,
+            reason=Reason.MERGED,
+            detail=loser,
+            updated_at=tx.now,
+            version=deliveries.c.version + 1,
+        )
+    )
+    note(tx, "articles_merged", survivor, {"merged": loser})
+    return survivor
+
+
+def _rank(tx: Tx, one: str, other: str) -> tuple[str, str]:
+    out = (State.SENDING, State.SENT, State.UNKNOWN)
+    query = (
+        select(
+            articles.c.id,
+            select(func.count())
+            .where(deliveries.c.article == articles.c.id, deliveries.c.state.in_(out))
+            .scalar_subquery()
+            .label("out"),
+        )
+        .where(articles.c.id.in_([one, other]))
+        .order_by(articles.c.first_seen_at, articles.c.id)
+    )
+    ranked = sorted(tx.rows(query), key=lambda row: -row.out)
+    if len(ranked) < 2:
+        return (ranked[0].id if ranked else one), (other if ranked and ranked[0].id == one else one)
+    return ranked[0].id, ranked[1].id
+
+
+# -- reads --------------------------------------------------------------------------------------------------------
+
+
+def known_by(tx: Tx, keys: Iterable[Key]) -> dict[Key, Known]:
+    """For each key that is known, the article behind it."""
+    wanted = sorted({(str(key.kind), key.value) for key in keys})
+    found: dict[Key, Known] = {}
+    for start in range(0, len(wanted), 400):  # SQLite binds at most 32,766 variables; small chunks plan well
+        part = wanted[start : start + 400]
+        query = (
+            select(article_keys.c.kind, article_keys.c.value, *_KNOWN)
+            .join(articles, articles.c.id == article_keys.c.article)
+            .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(part))
+            .order_by(article_keys.c.kind, article_keys.c.value)
+        )
+        for row in tx.rows(query):
+            found[Key(KeyKind(row.kind), row.value)] = _known(row)
+    return found
+
+
+_KNOWN = (
+    articles.c.id,
+    articles.c.source,
+    articles.c.guid,
+    articles.c.headline,
+    articles.c.link,
+    articles.c.published_at,
+    articles.c.first_seen_at,
+    articles.c.digest,
+    articles.c.status,
+)
+
+
+def _known(row: Row[Any]) -> Known:
+    return Known(
+        id=row.id,
+        source=row.source,
+        guid=row.guid,
+        headline=row.headline,
+        link=row.link,
+        published_at=row.published_at,
+        first_seen_at=row.first_seen_at,
+        digest=row.digest,
+        status=row.status,
+    )
+
+
+def ids_of(tx: Tx, wanted: Iterable[str]) -> dict[str, int]:
+    """How many ids of its source each of these articles was seen under."""
+    query = (
+        select(article_keys.c.article, func.count().label("ids"))
+        .where(article_keys.c.article.in_(sorted(wanted)), article_keys.c.kind == KeyKind.GUID)
+        .group_by(article_keys.c.article)
+        .order_by(article_keys.c.article)
+    )
+    return {row.article: int(row.ids) for row in tx.rows(query)}
+
+
+def known_headlines(tx: Tx, source: str, headlines: Iterable[str]) -> list[str]:
+    """Which of these headlines the source had before."""
+    query = (
+        select(articles.c.headline)
+        .where(articles.c.source == source, articles.c.headline.in_(sorted(set(headlines))))
+        .distinct()
+        .order_by(articles.c.headline)
+    )
+    return [row.headline for row in tx.rows(query)]
+
+
+def recent(tx: Tx, *, since: datetime, limit: int = 500) -> list[Known]:
+    """Articles first seen since then (baseline and merged left out), newest first."""
+    query = (
+        select(*_KNOWN)
+        .where(articles.c.first_seen_at >= since, articles.c.status.in_([Status.LIVE, Status.HELD]))
+        .order_by(articles.c.first_seen_at.desc(), articles.c.id)
+        .limit(limit)
+    )
+    return [_known(row) for row in tx.rows(query)]
+
+
+def by_id(tx: Tx, article: str) -> Stored | None:
+    """One article, or None."""
+    row = tx.row(select(articles).where(articles.c.id == article))
+    return stored(row) if row else None
+
+
+def of_source(tx: Tx, source: str, guids: Iterable[str]) -> list[Stored]:
+    """The articles of a source with these ids, as the source names them."""
+    keys = [f"{source}\n{guid}" for guid in guids]
+    query = (
+        select(articles)
+        .join(article_keys, article_keys.c.article == articles.c.id)
+        .where(article_keys.c.kind == KeyKind.GUID, article_keys.c.value.in_(keys))
+        .order_by(articles.c.first_seen_at, articles.c.id)
+    )
+    return [stored(row) for row in tx.rows(query)]
+
+
+def unplanned(tx: Tx, *, limit: int) -> list[Stored]:
+    """Articles that plan has not looked at since they last changed, oldest first."""
+    query = select(articles).where(articles.c.unplanned).order_by(articles.c.first_seen_at, articles.c.id).limit(limit)
+    return [stored(row) for row in tx.rows(query)]
+
+
+def published(tx: Tx, ids: Iterable[str]) -> dict[str, datetime]:
+    """When each of these articles was published, as far as known, else first seen."""
+    wanted = sorted(set(ids))
+    found: dict[str, datetime] = {}
+    for start in range(0, len(wanted), 500):
+        query = select(articles.c.id, articles.c.published_at, articles.c.first_seen_at).where(
+            articles.c.id.in_(wanted[start : start + 500])
+        )
+        for row in tx.rows(query.order_by(articles.c.id)):
+            found[row.id] = row.published_at or row.first_seen_at
+    return found
+
+
+def find(tx: Tx, words: str, *, limit: int = 20) -> list[Stored]:
+    """Articles by id prefix, link (any alias) or words of the headline, newest first."""
+    key = link_key(words) if "://" in words else None
+    if key is not None:
+        query = (
+            select(articles)
+            .join(article_keys, article_keys.c.article == articles.c.id)
+            .where(article_keys.c.kind == KeyKind.LINK, article_keys.c.value == key)
+        )
+    else:
+        parts = [articles.c.headline.icontains(word, autoescape=True) for word in words.split()]
+        query = select(articles).where(or_(articles.c.id.startswith(words, autoescape=True), and_(*parts)))
+    query = query.order_by(articles.c.first_seen_at.desc(), articles.c.id).limit(limit)
+    return [stored(row) for row in tx.rows(query)]
+
+
+def held(tx: Tx) -> list[Stored]:
+    """Articles that a person must decide on, oldest first."""
+    query = select(articles).where(articles.c.status == Status.HELD).order_by(articles.c.first_seen_at, articles.c.id)
+    return [stored(row) for row in tx.rows(query)]
+
+
+def baseline(tx: Tx, source: str, *, since: datetime | None, limit: int) -> list[Stored]:
+    """The baseline of a source, newest first: what `backfill` chooses from."""
+    when = func.coalesce(articles.c.published_at, articles.c.first_seen_at)
+    query = select(articles).where(articles.c.source == source, articles.c.status == Status.BASELINE)
+    if since is not None:
+        query = query.where(when >= since)
+    query = query.order_by(when.desc(), articles.c.id).limit(limit)
+    return [stored(row) for row in tx.rows(query)]
+
+
+def revisions_of(tx: Tx, article: str) -> list[tuple[int, datetime, Article]]:
+    """All revisions: number, when seen, content; oldest first."""
+    query = select(revisions).where(revisions.c.article == article).order_by(revisions.c.number)
+    return [(row.number, row.seen_at, from_json(row.data)) for row in tx.rows(query)]

@@ -1,0 +1,546 @@
+"""The ledger of attempts: started before a byte leaves, ended by what came back, settled by what is found.
+
+`Start` is the gate to the network: it inserts the attempt with its frozen payload only if the delivery still waits, the
+account's pace, budget and breaker allow it, no stop switch is on, nobody else is in flight for that identity, and the
+story does not already occupy the account. Everything that moves a delivery afterwards names the attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Row, and_, func, or_, select
+
+from bot.model import (
+    MOVES,
+    PROVED_NOT_OUT,
+    Action,
+    Attempt,
+    Delivery,
+    Move,
+    Outcome,
+    Payload,
+    Reason,
+    Receipt,
+    State,
+    Why,
+)
+from bot.store.accounts import Effect, affect
+from bot.store.audit import note
+from bot.store.deliveries import delivery, mark_dirty
+from bot.store.engine import Tx
+from bot.store.schema import accounts, articles, attempts, deliveries, occupied, spend
+from bot.store.stops import Scope, StopSwitch, stopped_by
+
+_MICRO = Decimal(1_000_000)
+
+
+def attempt(row: Row[Any]) -> Attempt:
+    """An attempt's row as a value."""
+    receipt = Receipt(row.remote_id, row.url, row.ended_at) if row.remote_id else None
+    return Attempt(
+        id=row.id,
+        delivery=row.delivery,
+        account=row.account,
+        identity=row.identity,
+        action=Action(row.action),
+        generation=row.generation,
+        key=row.key,
+        payload=Payload(body=bytes(row.body), text=row.text, link=row.link, cost=row.cost),
+        started_at=row.started_at,
+        lease_until=row.lease_until,
+        worker=row.worker,
+        outcome=Outcome(row.outcome),
+        ended_at=row.ended_at,
+        words=row.words,
+        status=row.status,
+        request_id=row.request_id,
+        receipt=receipt,
+        container=row.container,
+        finishing_at=row.finishing_at,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """The pace as conditions: least distance to the last start, most starts since given instants, money this month."""
+
+    gap: timedelta = timedelta(0)
+    windows: tuple[tuple[datetime, int], ...] = ()
+    month: str = ""
+    budget: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why no attempt was started. `moved`: the delivery or account is no longer as it was read."""
+
+    why: Why | None = None
+    stop: StopSwitch | None = None
+    moved: bool = False
+    taken_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Intent: begin a publish. The started attempt, or why there is none; nothing was written then."""
+
+    current: Delivery
+    identity: str
+    payload: Payload
+    key: str
+    generation: int
+    lease: timedelta
+    worker: str
+    pacing: Pacing
+    scopes: tuple[tuple[Scope, str], ...] = ()
+
+    @property
+    def lock(self) -> str:
+        return self.current.account
+
+    def apply(self, tx: Tx) -> Attempt | Refused:
+        refused = self._account_refuses(tx) or self._delivery_refuses(tx) or self._pace_refuses(tx)
+        if refused is not None:
+            return refused
+        stop = stopped_by(tx, self.scopes)
+        if stop is not None:
+            return Refused(Why(Reason.STOPPED, str(stop)), stop=stop)
+        number = tx.insert_numbered(attempts, self._row(tx))
+        if number is None:
+            return Refused(moved=True)  # somebody is in flight for this identity
+        here = {"identity": self.identity, "story": self.current.story, "occasion": self.current.occasion}
+        if not tx.insert_unless_there(occupied, {**here, "attempt": number}):
+            tx.execute(attempts.delete().where(attempts.c.id == number))
+            return Refused(Why(Reason.SAME_LINK), taken_by=self._occupant(tx))
+        self._claim(tx, number)
+        _spend(tx, self.identity, self.pacing.month, Decimal(self.payload.cost))
+        row = tx.row(select(attempts).where(attempts.c.id == number))
+        assert row is not None
+        return attempt(row)
+
+    def _account_refuses(self, tx: Tx) -> Refused | None:
+        """Lock the account row: from here on nobody else starts on this account."""
+        free = and_(
+            accounts.c.name == self.current.account,
+            accounts.c.identity == self.identity,
+            accounts.c.breaker.is_(None),
+            accounts.c.token_over_at.is_(None),
+            or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= tx.now),
+        )
+        if tx.changed(accounts.update().where(free).values(name=accounts.c.name)):
+            return None
+        return Refused(Why(Reason.NETWORK_LIMIT), moved=True)
+
+    def _delivery_refuses(self, tx: Tx) -> Refused | None:
+        row = tx.row(
+            select(deliveries.c.version, deliveries.c.state, deliveries.c.doubted_at, articles.c.status)
+            .join(articles, articles.c.id == deliveries.c.article)
+            .where(deliveries.c.id == self.current.id)
+        )
+        if row is None or row.version != self.current.version or row.state != State.WAITING:
+            return Refused(moved=True)
+        if row.status != "live":
+            return Refused(moved=True)
+        return None
+
+    def _pace_refuses(self, tx: Tx) -> Refused | None:
+        mine = and_(attempts.c.identity == self.identity, attempts.c.counts)
+        if self.pacing.gap:
+            last = tx.execute(select(func.max(attempts.c.started_at)).where(mine)).scalar()
+            if last is not None and tx.now - last < self.pacing.gap:
+                return Refused(Why(Reason.GAP))
+        for since, most in self.pacing.windows:
+            count = select(func.count()).select_from(attempts).where(mine, attempts.c.started_at >= since)
+            if tx.execute(count).scalar_one() >= most:
+                return Refused(Why(Reason.CAP))
+        if self.pacing.budget is not None:
+            spent = spent_in(tx, self.identity, self.pacing.month)
+            if spent + Decimal(self.payload.cost) > self.pacing.budget:
+                return Refused(Why(Reason.BUDGET))
+        return None
+
+    def _occupant(self, tx: Tx) -> int | None:
+        found: int | None = tx.execute(
+            select(occupied.c.attempt).where(
+                occupied.c.identity == self.identity,
+                occupied.c.story == self.current.story,
+                occupied.c.occasion == self.current.occasion,
+            )
+        ).scalar()
+        return found
+
+    def _row(self, tx: Tx) -> dict[str, Any]:
+        return {
+            "delivery": self.current.id,
+            "account": self.current.account,
+            "identity": self.identity,
+            "action": Action.PUBLISH,
+            "generation": self.generation,
+            "key": self.key,
+            "body": self.payload.body,
+            "text": self.payload.text,
+            "link": self.payload.link,
+            "cost": self.payload.cost,
+            "started_at": tx.now,
+            "lease_until": tx.now + self.lease,
+            "worker": self.worker,
+            "outcome": Outcome.OPEN,
+            "counts": True,
+            "words": "",
+        }
+
+    def _claim(self, tx: Tx, number: int) -> None:
+        tx.execute(
+            deliveries.update()
+            .where(deliveries.c.id == self.current.id)
+            .values(
+                state=MOVES[State.WAITING, Move.CLAIM],
+                attempt=number,
+                generation=self.generation,
+                tries=deliveries.c.tries + 1,
+                text=self.payload.text,
+                reason=Reason.ROUTE,
+                detail=self.current.route,
+                updated_at=tx.now,
+                version=self.current.version + 1,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Intent: the outcome of an attempt, and where its delivery goes. False: it came late and moved nothing."""
+
+    attempt: Attempt
+    outcome: Outcome
+    move: Move | None
+    why: Why
+    words: str = ""
+    status: int | None = None
+    request_id: str | None = None
+    receipt: Receipt | None = None
+    container: str | None = None
+    lease: timedelta | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    effect: Effect = field(default_factory=Effect)
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        affect(tx, self.attempt.account, self.effect)
+        if not self._end_attempt(tx):
+            return self._came_late(tx)
+        if self.outcome in PROVED_NOT_OUT:
+            release(tx, self.attempt)
+        if self.move is not None:
+            self._move(tx, State.SENDING)
+            mark_dirty(tx, [self.attempt.account])
+        return True
+
+    def _end_attempt(self, tx: Tx) -> bool:
+        changes: dict[str, Any] = {} if self.lease is None else {"lease_until": tx.now + self.lease}
+        return (
+            tx.changed(
+                attempts.update()
+                .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.OPEN)
+                .values(
+                    outcome=self.outcome,
+                    ended_at=tx.now,
+                    words=self.words,
+                    status=self.status,
+                    request_id=self.request_id,
+                    container=self.container,
+                    counts=self.outcome not in PROVED_NOT_OUT,
+                    **_receipt_columns(self.receipt),
+                    **changes,
+                )
+            )
+            == 1
+        )
+
+    def _move(self, tx: Tx, state: State) -> bool:
+        assert self.move is not None
+        return _move_by_attempt(tx, self.attempt, state, self.move, self.why, self.receipt, self.changes)
+
+    def _came_late(self, tx: Tx) -> bool:
+        """The lease was over before. A receipt still settles a doubt about this very attempt; else it is noted."""
+        late = f"{self.outcome}: {self.words}" if self.words else str(self.outcome)
+        tx.execute(attempts.update().where(attempts.c.id == self.attempt.id).values(late_words=late))
+        if self.receipt is None:
+            return False
+        settled = Settle(attempt=self.attempt, move=Move.FOUND, why=self.why, receipt=self.receipt).apply(tx)
+        if not settled:
+            detail = {"attempt": self.attempt.id, "remote_id": self.receipt.remote_id, "url": self.receipt.url}
+            note(tx, "late_receipt", self.attempt.delivery, detail)
+        return settled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Intent: an unknown attempt found, proved absent, or given up on. False: it was settled otherwise meanwhile."""
+
+    attempt: Attempt
+    move: Move
+    why: Why
+    receipt: Receipt | None = None
+    words: str = ""
+    who: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        mark_dirty(tx, [self.attempt.account])
+        state = State.UNKNOWN
+        if not self._move(tx, state):
+            state = State.HELD
+            if (state, self.move) not in MOVES or not self._move(tx, state):
+                return False
+        outcome = {Move.FOUND: Outcome.FOUND, Move.SAID_THERE: Outcome.FOUND}.get(self.move)
+        if self.move in (Move.ABSENT, Move.SAID_ABSENT) or self.why.reason is Reason.WITHDRAWN:
+            outcome = Outcome.ABSENT
+            release(tx, self.attempt)
+        if outcome is not None:
+            tx.execute(
+                attempts.update()
+                .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.UNKNOWN)
+                .values(
+                    outcome=outcome,
+                    late_words=self.words or None,
+                    counts=outcome is Outcome.FOUND,
+                    **_receipt_columns(self.receipt),
+                )
+            )
+        if self.who:
+            note(tx, f"delivery_{self.move}", self.attempt.delivery, {"attempt": self.attempt.id}, who=self.who)
+        return True
+
+    def _move(self, tx: Tx, state: State) -> bool:
+        return _move_by_attempt(tx, self.attempt, state, self.move, self.why, self.receipt, self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Intent: a lease is over and no outcome was recorded: the delivery is unknown. False: one came just now."""
+
+    attempt: Attempt
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        mark_dirty(tx, [self.attempt.account])
+        expired = tx.changed(
+            attempts.update()
+            .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.OPEN)
+            .values(outcome=Outcome.UNKNOWN, ended_at=tx.now, words="No outcome was recorded before the lease ended.")
+        )
+        if not expired:
+            return False
+        doubt = {"doubted_at": tx.now}
+        return _move_by_attempt(tx, self.attempt, State.SENDING, Move.MAYBE_SENT, Why(Reason.LOST_REPLY), None, doubt)
+
+
+@dataclass(frozen=True, slots=True)
+class BeginFinish:
+    """Intent: phase two of a pending attempt starts now, unless a stop is on. False: it may not."""
+
+    attempt: Attempt
+    lease: timedelta
+    scopes: tuple[tuple[Scope, str], ...]
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        if stopped_by(tx, self.scopes) is not None:
+            return False
+        return (
+            tx.changed(
+                attempts.update()
+                .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.PENDING)
+                .values(finishing_at=tx.now, lease_until=tx.now + self.lease)
+            )
+            == 1
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndPending:
+    """Intent: a pending attempt is published, or its container is gone and nothing was."""
+
+    attempt: Attempt
+    outcome: Outcome
+    move: Move
+    why: Why
+    receipt: Receipt | None = None
+    words: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        mark_dirty(tx, [self.attempt.account])
+        ended = tx.changed(
+            attempts.update()
+            .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.PENDING)
+            .values(
+                outcome=self.outcome,
+                ended_at=tx.now,
+                words=self.words,
+                counts=self.outcome not in PROVED_NOT_OUT,
+                **_receipt_columns(self.receipt),
+            )
+        )
+        if not ended:
+            return False
+        if self.outcome in PROVED_NOT_OUT:
+            release(tx, self.attempt)
+        return _move_by_attempt(tx, self.attempt, State.SENDING, self.move, self.why, self.receipt, self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Intent: these sent posts were read back. A receipt that is not there is noted for an alert (`not_visible`)."""
+
+    account: str
+    there: tuple[str, ...]
+    not_there: tuple[str, ...]
+
+    @property
+    def lock(self) -> str:
+        return self.account
+
+    def apply(self, tx: Tx) -> None:
+        seen = [*self.there, *self.not_there]
+        tx.execute(
+            deliveries.update()
+            .where(deliveries.c.id.in_(seen), deliveries.c.state == State.SENT)
+            .values(confirmed_at=tx.now)
+        )
+        for missing in self.not_there:
+            note(tx, "not_visible", missing, {"account": self.account})
+
+
+def _receipt_columns(receipt: Receipt | None) -> dict[str, Any]:
+    return {} if receipt is None else {"remote_id": receipt.remote_id, "url": receipt.url}
+
+
+def _move_by_attempt(
+    tx: Tx,
+    named: Attempt,
+    state: State,
+    step: Move,
+    why: Why,
+    receipt: Receipt | None,
+    changes: Mapping[str, Any],
+) -> bool:
+    """A move of the delivery that names its attempt: what another attempt superseded moves nothing."""
+    values: dict[str, Any] = {"reason": why.reason, "detail": why.detail, **changes}
+    target = MOVES[state, step]
+    if target is State.SENT and receipt is not None:
+        values |= {"sent_at": receipt.at or tx.now, "remote_id": receipt.remote_id, "url": receipt.url}
+    return (
+        tx.changed(
+            deliveries.update()
+            .where(deliveries.c.id == named.delivery, deliveries.c.state == state, deliveries.c.attempt == named.id)
+            .values(state=target, updated_at=tx.now, version=deliveries.c.version + 1, **values)
+        )
+        == 1
+    )
+
+
+def release(tx: Tx, named: Attempt) -> None:
+    """Proved not out: the story's place on the account is free again, and its money was not spent."""
+    tx.execute(occupied.delete().where(occupied.c.identity == named.identity, occupied.c.attempt == named.id))
+    _spend(tx, named.identity, named.started_at.strftime("%Y-%m"), -Decimal(named.payload.cost))
+
+
+def _spend(tx: Tx, identity: str, month: str, amount: Decimal) -> None:
+    if not amount or not month:
+        return
+    micros = int(amount * _MICRO)
+    if not tx.insert_unless_there(spend, {"identity": identity, "month": month, "micros": micros}):
+        here = and_(spend.c.identity == identity, spend.c.month == month)
+        tx.execute(spend.update().where(here).values(micros=spend.c.micros + micros))
+
+
+# -- reads --------------------------------------------------------------------------------------------------------
+
+
+def spent_in(tx: Tx, identity: str, month: str) -> Decimal:
+    """What the identity's attempts of a month ("2026-11", UTC) cost, unless proved not out."""
+    here = and_(spend.c.identity == identity, spend.c.month == month)
+    found = tx.execute(select(spend.c.micros).where(here)).scalar()
+    return Decimal(found or 0) / _MICRO
+
+
+def history(tx: Tx, identity: str, *, since: datetime) -> list[datetime]:
+    """When this identity's posts (out, or perhaps out) were started, oldest first."""
+    query = (
+        select(attempts.c.started_at)
+        .where(attempts.c.identity == identity, attempts.c.counts, attempts.c.started_at >= since)
+        .order_by(attempts.c.started_at)
+    )
+    return [row.started_at for row in tx.rows(query)]
+
+
+def by_id(tx: Tx, number: int) -> Attempt | None:
+    """One attempt, or None."""
+    row = tx.row(select(attempts).where(attempts.c.id == number))
+    return attempt(row) if row else None
+
+
+def of_delivery(tx: Tx, delivery_id: str) -> list[Attempt]:
+    """All attempts of a delivery, oldest first."""
+    query = select(attempts).where(attempts.c.delivery == delivery_id).order_by(attempts.c.id)
+    return [attempt(row) for row in tx.rows(query)]
+
+
+def undecided(tx: Tx) -> list[tuple[Attempt, Delivery]]:
+    """Attempts that are open, pending or unknown while their delivery is sending or unknown, oldest first."""
+    wanted = [Outcome.OPEN, Outcome.PENDING, Outcome.UNKNOWN]
+    numbers = (
+        select(attempts.c.id)
+        .join(deliveries, and_(deliveries.c.id == attempts.c.delivery, deliveries.c.attempt == attempts.c.id))
+        .where(attempts.c.outcome.in_(wanted), deliveries.c.state.in_([State.SENDING, State.UNKNOWN]))
+        .order_by(attempts.c.id)
+    )
+    found = []
+    for number in [row.id for row in tx.rows(numbers)]:
+        one = by_id(tx, number)
+        row = tx.row(select(deliveries).where(deliveries.c.id == one.delivery)) if one else None
+        if one is not None and row is not None:
+            found.append((one, delivery(row)))
+    return found
+
+
+def unconfirmed(tx: Tx, *, since: datetime) -> dict[str, list[Delivery]]:
+    """Sent posts not yet read back, by account."""
+    query = (
+        select(deliveries)
+        .where(deliveries.c.state == State.SENT, deliveries.c.confirmed_at.is_(None), deliveries.c.sent_at >= since)
+        .order_by(deliveries.c.account, deliveries.c.sent_at, deliveries.c.id)
+    )
+    found: dict[str, list[Delivery]] = {}
+    for row in tx.rows(query):
+        found.setdefault(row.account, []).append(delivery(row))
+    return found
+
+
+def last_number(tx: Tx) -> int:
+    """The highest attempt number ever given, 0 if none."""
+    return tx.execute(select(func.max(attempts.c.id))).scalar() or 0

@@ -1,0 +1,287 @@
+"""The store's face: `commit(intent)` for every write, `read()` for everything else.
+
+Threads that write at the same time share one transaction: whoever holds the write lock commits for all who wait (group
+commit), since a durable commit costs far more than a row. An intent therefore must not let a statement raise in normal
+life: it uses conditional updates and `INSERT … ON CONFLICT DO NOTHING`, and who gets no row has lost. If a statement
+raises all the same, the transaction is rolled back and each intent is tried alone, so that one can't spoil the others.
+If the commit itself fails, every waiter gets the error: none may take it for done.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.sql.schema import Table
+
+from bot.clock import Clock
+from bot.errors import StoreError
+from bot.store.schema import from_micros
+
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+# How long a write waits for another process's write on SQLite (the CLI beside the worker), in seconds.
+BUSY_TIMEOUT = 10.0
+
+
+class Tx:
+    """One transaction: the connection, and the store's own `now` (the same for all of it)."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Run a statement."""
+        return self.connection.execute(statement, parameters)
+
+    def changed(self, statement: Executable, parameters: Any = None) -> int:
+        """Run a conditional update or delete: how many rows it changed."""
+        return self.connection.execute(statement, parameters).rowcount
+
+    def row(self, statement: Executable) -> Row[Any] | None:
+        """The first row, or None."""
+        return self.connection.execute(statement).first()
+
+    def rows(self, statement: Executable) -> Sequence[Row[Any]]:
+        """All rows."""
+        return self.connection.execute(statement).all()
+
+    def insert(self, table: Table, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+        """Insert a row or several that can't be in anybody's way."""
+        if values:
+            self.connection.execute(table.insert(), values)
+
+    def insert_unless_there(self, table: Table, values: Mapping[str, Any]) -> bool:
+        """Insert a row unless one with its key is there: true if this call made it."""
+        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+        return self.connection.execute(statement).rowcount == 1
+
+    def insert_or_update(self, table: Table, values: Mapping[str, Any], *, keep: Sequence[str] = ()) -> None:
+        """Insert a row, or overwrite the one with its primary key (all columns given but `keep`)."""
+        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
+        keys = [column.name for column in table.primary_key]
+        insert = dialect.insert(table).values(**values)
+        fresh = {name: insert.excluded[name] for name in values if name not in keys and name not in keep}
+        if fresh:
+            self.connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=fresh))
+        else:
+            self.connection.execute(insert.on_conflict_do_nothing(index_elements=keys))
+
+    def insert_numbered(self, table: Table, values: Mapping[str, Any]) -> int | None:
+        """Insert a row unless it breaks a unique index: its new number, or None."""
+        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(table.c.id)
+        number: int | None = self.connection.execute(statement).scalar()
+        return number
+
+
+class Intent(Protocol[R_co]):
+    """What a step wants written: data with one method. `lock` orders intents of one transaction (no deadlocks)."""
+
+    @property
+    def lock(self) -> str: ...
+
+    def apply(self, tx: Tx) -> R_co:
+        """Write it, conditionally, and say what came of it."""
+        ...
+
+
+@dataclass(slots=True)
+class _Ticket(Generic[R]):
+    intent: Intent[R]
+    done: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+
+def _nothing(_: str) -> None:
+    return None
+
+
+class Store:
+    """One database. Safe for many threads; on PostgreSQL also for many processes and machines."""
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        own_time: bool = True,
+        crash: Callable[[str], None] = _nothing,
+    ) -> None:
+        """`own_time`: rows are dated by the database's clock where it has one of its own (PostgreSQL); tests that move
+        the clock switch it off. `crash` is called at the named points where a process could die."""
+        self.url = make_url(url)
+        self.clock = clock
+        self.crash = crash
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._own_time = own_time and not self.is_sqlite
+        self._engine = (
+            _sqlite_engine(self.url.database or "") if self.is_sqlite else _postgres_engine(str_url(self.url))
+        )
+        self._queue: list[_Ticket[Any]] = []
+        self._queue_lock = threading.Lock()
+        self._writing = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations, backup and checks; steps never touch it."""
+        return self._engine
+
+    @property
+    def path(self) -> Path | None:
+        """The database file of SQLite, None elsewhere."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def now(self) -> datetime:
+        """The store's time: the database's own on PostgreSQL, else the clock's. Raises StoreError."""
+        if not self._own_time:
+            return self.clock.now()
+        with self.read() as tx:
+            return tx.now
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A transaction that only reads: one consistent view. Raises StoreError."""
+        try:
+            with self._engine.connect() as connection:
+                yield Tx(connection, self._time_of(connection))
+        except SQLAlchemyError as error:
+            raise store_error(error, self.url.render_as_string(hide_password=True)) from error
+
+    def commit(self, intent: Intent[R]) -> R:
+        """Write the intent durably, sharing the transaction with whoever waits too. Raises StoreError: not written
+        (or, if the connection broke during the commit, possibly written: every caller must look before it repeats)."""
+        ticket: _Ticket[R] = _Ticket(intent)
+        with self._queue_lock:
+            self._queue.append(ticket)
+        with self._writing:
+            if not ticket.done:
+                with self._queue_lock:
+                    batch, self._queue = self._queue, []
+                self._write(sorted(batch, key=lambda waiting: waiting.intent.lock))
+        if ticket.error is not None:
+            raise ticket.error
+        result: R = ticket.result
+        return result
+
+    def _write(self, batch: list[_Ticket[Any]]) -> None:
+        try:
+            spoiled = self._try_together(batch)
+        except SQLAlchemyError as error:
+            failure = store_error(error, self.url.render_as_string(hide_password=True))
+            for ticket in batch:
+                ticket.error = failure
+            spoiled = False
+        if spoiled:
+            for ticket in batch:
+                self._write([ticket])
+        for ticket in batch:
+            ticket.done = True
+
+    def _try_together(self, batch: list[_Ticket[Any]]) -> bool:
+        """One transaction for all. True: a statement raised among several, nothing is written, try each alone."""
+        names = "+".join(type(ticket.intent).__name__ for ticket in batch)
+        with self._engine.connect().execution_options(writes=True) as connection:
+            with connection.begin() as transaction:
+                try:
+                    tx = Tx(connection, self._time_of(connection))
+                    for ticket in batch:
+                        ticket.result = ticket.intent.apply(tx)
+                except Exception as error:
+                    transaction.rollback()
+                    if len(batch) > 1 and not lost_connection(error):
+                        return True
+                    if isinstance(error, SQLAlchemyError):
+                        raise
+                    batch[0].error = error
+                    return False
+                self.crash(f"before commit {names}")
+            self.crash(f"after commit {names}")
+        return False
+
+    def _time_of(self, connection: Connection) -> datetime:
+        if not self._own_time:
+            return self.clock.now()
+        micros: int = connection.execute(_DATABASE_TIME).scalar_one()
+        return from_micros(micros)
+
+
+_DATABASE_TIME = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
+
+
+def str_url(url: Any) -> str:
+    """The address with its password, for the driver alone. A bare postgresql:// means psycopg 3."""
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return str(url.render_as_string(hide_password=False))
+
+
+def _sqlite_engine(path: str) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT}, pool_size=16, max_overflow=48)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _: Any) -> None:
+        # We begin our own transactions (below): the driver must not
+        # (docs.python.org/3/library/sqlite3.html, "Transaction control").
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # FULL: a committed attempt survives loss of power (sqlite.org/pragma.html#pragma_synchronous); NORMAL may not.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        # IMMEDIATE takes the write lock at once, so that a transaction never fails half-way for want of it.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: str) -> Engine:
+    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True)
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Did the connection itself break, so that another try needs a new one?"""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+_SENTENCES = (
+    ("disk is full", "the disk is full: nothing is sent until there is room again"),
+    ("no space left", "the disk is full: nothing is sent until there is room again"),
+    ("database is locked", "another process has kept the store locked: close what reads it for long, such as a backup"),
+    ("readonly database", "the store can't be written: check the owner and rights of its folder"),
+    ("unable to open database file", "the store's folder can't be opened: check that it exists and may be written"),
+    ("malformed", "the store is damaged: stop, and restore a backup (wirepost db restore)"),
+    ("not a database", "the file is no Wirepost store: check [store] url"),
+    ("connection", "the database can't be reached: check that it runs and that [store] url is right"),
+)
+
+
+def store_error(error: SQLAlchemyError, where: str) -> StoreError:
+    """The driver's error as a sentence that says what to do; its own words follow, without statement and values."""
+    cause = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+    low = cause.lower()
+    for mark, sentence in _SENTENCES:
+        if mark in low:
+            return StoreError(f"{where}: {sentence}. ({cause})")
+    return StoreError(f"{where}: {cause}")

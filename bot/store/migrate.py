@@ -1,0 +1,97 @@
+"""The store's schema: which revision it has, and bringing it to ours.
+
+Alembic is imported only where there is something to do: reading the revision costs one query.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.errors import StoreError
+from bot.store.engine import Store, store_error
+from bot.store.schema import meta, metadata
+from bot.store.stops import guard_row
+
+#: The newest revision in `migrations/versions`; a test holds the two together.
+HEAD = "0001"
+
+_HERE = Path(__file__).parent / "migrations"
+
+
+def revision(store: Store) -> str | None:
+    """The schema revision of the store, None for an empty database. Raises StoreError."""
+    try:
+        with store.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            return found
+    except SQLAlchemyError as error:
+        raise store_error(error, str(store.url)) from error
+
+
+def require(store: Store) -> None:
+    """Raise StoreError unless the schema is exactly ours: who has an older or newer one is told what to do."""
+    found = revision(store)
+    if found == HEAD:
+        return
+    where = store.url.render_as_string(hide_password=True)
+    if found is None:
+        raise StoreError(f"{where}: there is no store yet. Make one: wirepost db migrate")
+    if found in _known():
+        raise StoreError(f"{where}: the store has schema {found}, this program {HEAD}. Run: wirepost db migrate")
+    raise StoreError(
+        f"{where}: the store has schema {found}, which is newer than this program's {HEAD}. "
+        "Nothing was changed. Use the newer version of Wirepost."
+    )
+
+
+def migrate(store: Store) -> bool:
+    """Bring the schema to HEAD. True if anything was done. Raises StoreError for a newer store: it is left alone."""
+    found = revision(store)
+    if found == HEAD:
+        return False
+    if found is not None and found not in _known():
+        require(store)
+    from alembic import command
+
+    try:
+        with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            _lock(connection)
+            command.upgrade(_config(connection), HEAD)
+            if connection.execute(select(meta.c.key).where(meta.c.key == "stop")).first() is None:
+                connection.execute(meta.insert(), guard_row())
+    except SQLAlchemyError as error:
+        raise store_error(error, store.url.render_as_string(hide_password=True)) from error
+    return True
+
+
+def _lock(connection: Connection) -> None:
+    """One migration at a time on PostgreSQL (SQLite's transaction is exclusive already). The number is ours alone."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(7493001)"))
+
+
+def _config(connection: Connection) -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_HERE))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _known() -> set[str]:
+    return {path.name.split("_")[0] for path in (_HERE / "versions").glob("[0-9]*.py")}
+
+
+def differences(connection: Connection) -> list[Any]:
+    """What the migrated schema lacks or has beyond the tables of `schema.py` (nothing, a test holds)."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    return list(compare_metadata(MigrationContext.configure(connection), metadata))

@@ -1,0 +1,260 @@
+"""The worker: runs the steps when they are woken, and lets none of them stop another.
+
+Each step has a thread of its own that sleeps until it is woken: by another step's commit, by a timer for the next known
+time, or by the safety net's slow tick (APScheduler holds the timers and nothing else; the truth is in rows). Sources
+are looked at in a pool, so that one that hangs delays no other; each account that has something due has a thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot import alerts
+from bot.app import App, begin
+from bot.errors import StoreError, WirepostError
+from bot.flow import check, deliver, discover, plan, reconcile, restore
+from bot.store import deliveries, sources
+from bot.store.audit import Note
+from bot.store.workers import Beat, Leave
+
+# How often each step runs even if nothing woke it: the safety net, not the rhythm.
+TICK = {
+    "discover": timedelta(seconds=5),
+    "check": timedelta(seconds=60),
+    "plan": timedelta(seconds=15),
+    "deliver": timedelta(seconds=5),
+    "reconcile": timedelta(seconds=5),
+    "watch": timedelta(seconds=15),
+}
+# Looks under way at once: a source that hangs takes one place until its deadline (30 s), never all.
+LOOKS = 16
+# A stop waits so long for what is on the wire: a request's whole time and the write of its outcome.
+STOP_WITHIN = 25.0
+# After the store failed: the next try.
+STORE_RETRY = 2.0
+
+log = structlog.get_logger("worker")
+
+
+class Worker:
+    """All steps of one process, from `start` to `stop`."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.newsroom = app.newsroom
+        self.newsroom.wake = self.wake
+        self.stopping = threading.Event()
+        self.doing = "starting"
+        self.beat_at = app.newsroom.clock.monotonic()
+        self.store_trouble: str | None = None
+        self._events = {step: threading.Event() for step in TICK}
+        self._threads: list[threading.Thread] = []
+        self._busy: dict[str, Future[Any]] = {}
+        self._again: set[str] = set()
+        self._pool_lock = threading.Lock()
+        self._looks = ThreadPoolExecutor(LOOKS, "look")
+        self._sends = ThreadPoolExecutor(max(app.settings.workers, len(app.newsroom.accounts), 1), "account")
+        self._unwatch: list[Callable[[], None]] = []
+        self._scheduler: Any = None
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin: store and witness, then every step at once. Raises StoreError, StoreTaken."""
+        finding = begin(self.app)
+        log.info("started", store=self.app.store.url.get_backend_name(), finding=finding, **self._sizes())
+        self._scheduler = _scheduler()
+        for step, tick in TICK.items():
+            self._scheduler.add_job(self.wake, "interval", args=[step], seconds=tick.total_seconds(), id=f"tick {step}")
+            self._thread(step)
+        self._scheduler.start()
+        self._watch_sources()
+        for step in TICK:
+            self.wake(step)
+
+    def stop(self) -> bool:
+        """Take no more work, let what is on the wire end and be recorded. True if all of it did in time."""
+        self.stopping.set()
+        for event in self._events.values():
+            event.set()
+        for unwatch in self._unwatch:
+            unwatch()
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=False)
+        deadline = self.newsroom.clock.monotonic() + STOP_WITHIN
+        in_time = [self._ends(future, deadline) for future in self._flying()]
+        for thread in self._threads:
+            thread.join(max(0.1, deadline - self.newsroom.clock.monotonic()))
+        self._looks.shutdown(wait=False, cancel_futures=True)
+        self._sends.shutdown(wait=False, cancel_futures=True)
+        self._leave()
+        log.info("stopped", in_time=all(in_time))
+        return all(in_time)
+
+    def wake(self, step: str) -> None:
+        """Let a step run soon."""
+        event = self._events.get(step)
+        if event is not None:
+            event.set()
+
+    def _sizes(self) -> dict[str, int]:
+        return {"sources": len(self.newsroom.sources), "accounts": len(self.newsroom.accounts)}
+
+    def _flying(self) -> list[Future[Any]]:
+        with self._pool_lock:
+            return [future for key, future in self._busy.items() if key.startswith("account ")]
+
+    def _ends(self, future: Future[Any], deadline: float) -> bool:
+        from concurrent.futures import TimeoutError as Late
+        from concurrent.futures import wait
+
+        wait([future], max(0.0, deadline - self.newsroom.clock.monotonic()))
+        return future.done() and not isinstance(future.exception(), Late)
+
+    def _leave(self) -> None:
+        try:
+            self.app.write_witness()
+            self.app.store.commit(Leave(self.newsroom.worker))
+        except WirepostError as error:
+            log.warning("leave_failed", error=str(error))
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _thread(self, step: str) -> None:
+        thread = threading.Thread(target=self._loop, args=(step,), name=step, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _loop(self, step: str) -> None:
+        event, run = self._events[step], getattr(self, f"_{step}")
+        while not self.stopping.is_set():
+            event.wait()
+            event.clear()
+            if not self.stopping.is_set():
+                self._guarded(step, run)
+
+    def _guarded(self, step: str, run: Callable[[], object]) -> None:
+        """Run one step once. Whatever it raises is told and ends here: the other steps, and its next run, go on."""
+        try:
+            self.doing = step
+            run()
+            self.store_trouble = None
+        except StoreError as error:
+            self.store_trouble = str(error)
+            log.error("store_failed", step=step, error=str(error))
+            self._later(step, timedelta(seconds=STORE_RETRY))
+        except Exception as error:
+            log.exception("step_failed", step=step, error=type(error).__name__)
+
+    def _discover(self) -> None:
+        for name, source in sorted(self.newsroom.sources.items()):
+            self._submit(self._looks, f"look {name}", self._look, source, False)
+        with self.app.store.read() as tx:
+            self._timer("discover", sources.next_look(tx), tx.now)
+
+    def _look(self, source: Any, anyway: bool) -> None:
+        if discover.look(self.newsroom, source, anyway=anyway):
+            self.wake("plan")
+        while source.name in self._again and self._going():
+            self._again.discard(source.name)
+            if discover.look(self.newsroom, source, anyway=True):
+                self.wake("plan")
+
+    def _told(self, source: Any) -> Callable[[], None]:
+        """What a watched source calls: look now; and once more if a look is under way, for it may be past the news."""
+
+        def look() -> None:
+            self._again.add(source.name)
+            self._submit(self._looks, f"look {source.name}", self._look, source, True)
+
+        return look
+
+    def _check(self) -> None:
+        check.run(self.newsroom)
+
+    def _plan(self) -> None:
+        plan.run(self.newsroom)
+        with self.app.store.read() as tx:
+            self._timer("deliver", deliveries.next_due_at(tx), tx.now)
+
+    def _deliver(self) -> None:
+        with self.app.store.read() as tx:
+            names = deliveries.due_accounts(tx)
+            self._timer("deliver", deliveries.next_due_at(tx, after=tx.now), tx.now)
+        for name in names:
+            if name in self.newsroom.accounts:
+                self._submit(self._sends, f"account {name}", self._send, name)
+
+    def _send(self, account: str) -> None:
+        if deliver.run_account(self.newsroom, account, going=self._going):
+            self.wake("deliver")
+
+    def _going(self) -> bool:
+        return not self.stopping.is_set()
+
+    def _reconcile(self) -> None:
+        restore.run(self.newsroom)
+        reconcile.run(self.newsroom)
+
+    def _watch(self) -> None:
+        """The heartbeat, the witness, the alerts: none of them may keep another from happening."""
+        self.app.store.commit(Beat(self.newsroom.worker, self.doing))
+        self.beat_at = self.newsroom.clock.monotonic()
+        self.app.write_witness()
+        alerts.run(self.newsroom, self.app.settings.alerts)
+
+    # -- timers and pools -----------------------------------------------------------------------------------------
+
+    def _submit(self, pool: ThreadPoolExecutor, key: str, run: Callable[..., object], *args: object) -> None:
+        """Run in the pool unless the same thing is running there already."""
+        with self._pool_lock:
+            running = self._busy.get(key)
+            if self.stopping.is_set() or (running is not None and not running.done()):
+                return
+            self._busy[key] = pool.submit(self._guarded, key.partition(" ")[0], lambda: run(*args))
+
+    def _timer(self, step: str, at: datetime | None, now: datetime) -> None:
+        """Wake a step at a time of the store's clock."""
+        if at is not None:
+            self._later(step, max(timedelta(0), at - now))
+
+    def _later(self, step: str, wait: timedelta) -> None:
+        if self._scheduler is None or self.stopping.is_set():
+            return
+        if wait <= timedelta(0):
+            self.wake(step)
+            return
+        at = datetime.now().astimezone() + wait  # noqa: TID251 -- the scheduler's own clock, not ours
+        self._scheduler.add_job(self.wake, "date", args=[step], run_date=at, id=f"timer {step}", replace_existing=True)
+
+    def _watch_sources(self) -> None:
+        """Sources that tell when they have something (a folder) are looked at then."""
+        for source in self.newsroom.sources.values():
+            unwatch = source.watch(self._told(source))
+            if unwatch is not None:
+                self._unwatch.append(unwatch)
+
+    def reload(self, settings: Any) -> None:
+        """Other settings hold from now on. Raises StoreError; the old ones hold then."""
+        self.app.apply(settings, "settings file", "reload")
+        self.app.store.commit(Note("settings_reloaded", str(self.newsroom.rules)))
+        for unwatch in self._unwatch:
+            unwatch()
+        self._unwatch = []
+        self._watch_sources()
+        for step in TICK:
+            self.wake(step)
+
+
+def _scheduler() -> Any:
+    """APScheduler's background scheduler, in UTC: missed ticks run once, late ones always."""
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+    defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+    return BackgroundScheduler(timezone="UTC", job_defaults=defaults)
