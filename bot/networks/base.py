@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -40,7 +41,8 @@ Credentials = Mapping[str, SecretStr]
 class NetworkOptions(BaseModel):
     """The keys that every account may have beside its network's own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What was given may be a secret: an error's text never quotes it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     base: str | None = Field(None, description="Another address of the service's API, for stand-ins and own servers.")
     allow_private: bool = Field(False, description="May the address resolve to a private network? Off: refused.")
@@ -216,6 +218,25 @@ def common_meaning(response: Response) -> SendError | None:
     return Unknown(words, status=status, request_id=request_id)
 
 
+def object_in(response: Response) -> Mapping[str, Any]:
+    """The JSON object that an answer is. Raises Unknown if it is anything else: then nobody knows what happened."""
+    try:
+        value = response.json()
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise Unknown("The answer is no JSON object.", status=response.status, request_id=response.request_id)
+    return value
+
+
+def same_link(one: str, other: str) -> bool:
+    """Do both lead to the same page? Networks give an address back with another case of its host, or a slash more or
+    less at its end; the path and the query, which may name the delivery, must be the same.
+    """
+    a, b = urlsplit(one), urlsplit(other)
+    return (a.netloc.lower(), a.path.rstrip("/"), a.query) == (b.netloc.lower(), b.path.rstrip("/"), b.query)
+
+
 def only_send_errors(error: Exception) -> SendError:
     """Any exception as one of the seam's: what nobody expected is Unknown, without its text (it may hold a secret)."""
     if isinstance(error, SendError):
@@ -232,5 +253,7 @@ __all__ = [
     "Network",
     "NetworkOptions",
     "common_meaning",
+    "object_in",
     "only_send_errors",
+    "same_link",
 ]

@@ -18,7 +18,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    Row,
+    create_engine,
+    event,
+    literal_column,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.sql.schema import Table
@@ -65,8 +76,9 @@ class Tx:
     def insert_unless_there(self, table: Table, values: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key is there: true if this call made it."""
         dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-        return self.connection.execute(statement).rowcount == 1
+        # RETURNING says it on both databases; a driver's rowcount of an insert does not (psycopg: -1 in some forms).
+        statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(_ONE)
+        return self.connection.execute(statement).first() is not None
 
     def insert_or_update(self, table: Table, values: Mapping[str, Any], *, keep: Sequence[str] = ()) -> None:
         """Insert a row, or overwrite the one with its primary key (all columns given but `keep`)."""
@@ -223,6 +235,7 @@ class Store:
         return from_micros(micros)
 
 
+_ONE = literal_column("1")
 _DATABASE_TIME = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 

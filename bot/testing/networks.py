@@ -33,8 +33,8 @@ That is all a test file needs (pytest and hypothesis must be installed). An outs
       }
     }
 
-*Requests*: `method` and `path` must be equal; `query`, `headers`, `json`, `form` are compared as subsets (objects may
-have more keys, lists must match one for one); a text that starts with `~` is a regular expression for the whole value.
+*Requests*: `method` and `path` must be equal, `query`, `headers`, `json`, `form` be subsets of what comes (objects may
+have more keys, lists match one for one); a text that starts with `~` is a regular expression for the whole value.
 *Answers*: one of `json`, `text` (an unparseable body, say), `base64`, with `status` (200) and `headers`; or
 `{"drop": true}` (the request is read, then the connection closed without a byte); or `{"garbage": "…"}` (bytes that
 are no HTTP). `"post"` changes fields of the sample post (`"card_image": "{base}/p.jpg"` its card's picture).
@@ -110,11 +110,9 @@ ANY_OF: Mapping[str, tuple[str, ...]] = {
     "publish_ok": ("receipt", "pending"),
     "publish_rejected": ("Rejected",),
     "publish_rate_limited": ("Busy",),
-    "publish_server_error": ("Unknown",),
-    "publish_lost_reply": ("Unknown",),
-    "publish_unparseable": ("Unknown",),
-    "publish_redirect": ("Unknown",),
     "publish_dead_token": ("AuthFailed", "Expired"),
+    **dict.fromkeys(("publish_server_error", "publish_lost_reply"), ("Unknown",)),
+    **dict.fromkeys(("publish_unparseable", "publish_redirect"), ("Unknown",)),
     "misconfigured": ("Misconfigured",),
     "duplicate": ("Duplicate",),
     "find_present": ("receipt",),

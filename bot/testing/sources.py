@@ -7,9 +7,9 @@
 
 That is all a test file needs (pytest must be installed). An outside package does the same for its own kind.
 
-**A pair** is `NAME.expected.json` with its input beside it: a file `NAME.<ending>` or a folder `NAME/`. The suite puts a
-copy into an empty folder and also serves it on 127.0.0.1; in the texts of `options`, `{folder}` is that folder, `{file}`
-the copy, `{url}` its address. `NAME.expected.json` holds
+**A pair** is `NAME.expected.json` with its input beside it: a file `NAME.<ending>` or a folder `NAME/`. The suite puts
+a copy into an empty folder and also serves it on 127.0.0.1; in the texts of `options`, `{folder}` is that folder,
+`{file}` the copy, `{url}` its address. `NAME.expected.json` holds
 
     {"articles": [{"headline": "…", "link": null, …}],  // in order; only the fields named are compared (texts as they
                                                          // are, dates as ISO in UTC, image as its address, hold as its
@@ -195,7 +195,9 @@ HOSTILE: Mapping[str, bytes] = {
     "attributes": b"<rss " + b" ".join(b'a%d="1"' % i for i in range(5_000)) + b"></rss>",
     "amps": b"<rss><channel><item><title>" + b"&" * 50_000 + b"</title></item></channel></rss>",
     "less-thans": b"<rss>" + b"<" * 50_000,
-    "surrogates": b'{"title": "\\ud800 half", "id": "1", "version": "https://jsonfeed.org/version/1.1", "items": [{"id": "\\udfff"}]}',
+    "surrogates": (
+        b'{"title": "\\ud800", "id": "1", "version": "https://jsonfeed.org/version/1", "items": [{"id": "\\udfff"}]}'
+    ),
     "numbers": b'{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": '
     + b"9" * 5_000
     + b"}, 1, null, [], {}]}",
@@ -234,7 +236,7 @@ class SourceContract:
             options = stand.filled(self.options)
             self.source.Options(**options)
             try:
-                self.source.Options(**options, no_such_key=1)
+                self.source.Options(**{**options, "no_such_key": 1})
             except ValidationError as error:
                 assert "no_such_key" in str(error)
             else:
@@ -257,7 +259,7 @@ class SourceContract:
         assert not faults, "\n".join(faults)
 
     def test_what_is_handed_on_is_sound(self) -> None:
-        """Ids unique and not empty, links absolute or None, dates aware, the source's own name, texts without controls."""
+        """Ids unique and not empty, links absolute or None, dates aware, the source's name, texts without controls."""
         for pair, batch in self._batches():
             ids = [one.guid for one in batch.articles]
             assert all(ids), f"{pair.name}: an empty id"
@@ -294,6 +296,7 @@ class SourceContract:
                 batch = source.fetch({}, http, NOW)
                 for article in batch.articles:
                     assert source.read(article, http, NOW, fetched=batch) == article, pair.name
+                for article in batch.articles[:3]:
                     assert source.read(article, http, NOW) == article, pair.name
                 stranger = Article(source="contract", guid="urn:nobody", headline="A story that never was there")
                 assert source.read(stranger, http, NOW, fetched=batch) in (None, *_gone(stranger, source, batch, http))
