@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpcore
+from pydantic import SecretStr
 
 from bot import __version__, networks, sources
 from bot.clock import Clock, Random, SystemClock, SystemRandom
@@ -18,7 +19,7 @@ from bot.flow import restore
 from bot.flow.newsroom import Account, Newsroom
 from bot.http import Door, user_agent
 from bot.rules.editorial import Editorial
-from bot.secrets import Keyring
+from bot.secrets import Keyring, keep_out
 from bot.settings import Settings
 from bot.sources.base import Source
 from bot.store import Store, accounts, attempts, migrate, revisions, witness
@@ -56,6 +57,7 @@ class App:
 
         Raises StoreError. What waits is planned anew by the next run of plan.
         """
+        hide_secrets(settings)
         join(self.store, settings)
         rules = self.store.commit(ApplyRules(settings.editorial, author, note, longest_age(settings.editorial)))
         self.newsroom.sources = build_sources(settings)
@@ -86,6 +88,7 @@ def build(
 ) -> App:
     """Everything, on a store whose schema is ours already (see `prepare`). Raises StoreError, SettingsError."""
     clock, random = clock or SystemClock(), random or SystemRandom()
+    hide_secrets(settings)
     store = Store(settings.store_url, clock, own_time=own_time, crash=crash)
     migrate.require(store)
     with store.read() as tx:
@@ -167,6 +170,16 @@ def build_sources(settings: Settings) -> dict[str, Source]:
     return {
         name: sources.kind(source.kind)(name, source.options, source.zone) for name, source in settings.sources.items()
     }
+
+
+def hide_secrets(settings: Settings) -> None:
+    """From now on no secret of the settings shows in a log line or an error, whoever repeats it."""
+    holders = [account.options for account in settings.accounts.values()]
+    holders += [source.options for source in settings.sources.values()]
+    for holder in [*holders, settings.alerts]:
+        for value in dict(holder).values():
+            if isinstance(value, SecretStr) and value.get_secret_value():
+                keep_out(value.get_secret_value())
 
 
 def build_accounts(settings: Settings) -> dict[str, Account]:

@@ -104,7 +104,7 @@ def _asked_once(newsroom: Newsroom, account: str) -> Identity | SendError:
         row = stored_accounts.by_name(tx, account)
     assert row is not None
     try:
-        return newsroom.adapter(row, newsroom.reading(newsroom.accounts[account].options)).check()
+        return newsroom.safely(newsroom.adapter(row, newsroom.reading(newsroom.accounts[account].options)).check)
     except Exception as error:  # noqa: BLE001 -- the seam's rule: anything unexpected is Unknown
         return only_send_errors(error)
 

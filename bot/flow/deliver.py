@@ -23,14 +23,14 @@ from bot.errors import (
     SendError,
 )
 from bot.flow.newsroom import Newsroom
-from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Reason, Receipt, Why
+from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Priority, Reason, Receipt, Why
 from bot.networks.base import Network, only_send_errors
 from bot.rules.backoff import busy_until, next_try
 from bot.rules.compose import BadTemplate, CannotFit, compose
 from bot.rules.duplicates import digest, keys_of
 from bot.rules.editorial import Editorial
 from bot.rules.freshness import before_account
-from bot.rules.timetable import Timing, timing_for
+from bot.rules.timing import Timing, limits_at, timing_for
 from bot.sources.base import Gone
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
@@ -149,13 +149,16 @@ def _not_sent(error: NotSent, delivery: Delivery, now: datetime, uniform: Any) -
             outcome=Outcome.EXPIRED,
             move=Move.NOT_SENT,
             why=Why(Reason.LOGIN),
-            changes={**changes, "ready_at": now, "ready_why": None, "tries": delivery.tries},
+            changes={**changes, "ready_at": now, "ready_why": Reason.LOGIN, "tries": delivery.tries},
             effect=Effect(token_over=True, words=error.words),
         )
     if isinstance(error, Busy):
-        until = busy_until(error.until, now, delivery.tries, uniform).at
-        at: dict[str, Any] = {"ready_at": until, "ready_why": Reason.NETWORK_LIMIT, "tries": delivery.tries}
-        effect = Effect(blocked_until=until if error.until is not None else None, words=error.words)
+        rest = busy_until(error.until, now, delivery.tries + 1, uniform)
+        told = error.until is not None
+        # Told when to come back, it costs no try; without a word, each try makes the wait longer.
+        tries = delivery.tries if told else delivery.tries + 1
+        at: dict[str, Any] = {"ready_at": rest.at, "ready_why": Reason.NETWORK_LIMIT, "tries": tries}
+        effect = Effect(blocked_until=rest.at if told else None, alarming=rest.alarming, words=error.words)
         why = Why(Reason.NETWORK_LIMIT, error.words)
         return Verdict(outcome=Outcome.BUSY, move=Move.NOT_SENT, why=why, changes={**changes, **at}, effect=effect)
     at = {"ready_at": now + next_try(delivery.tries + 1, uniform=uniform), "ready_why": Reason.BACKOFF}
@@ -205,10 +208,12 @@ def pacing_of(timing: Timing, now: datetime, *, pinned: bool, over_cap: bool) ->
         "day": local.replace(hour=0, minute=0, second=0, microsecond=0),
         "month": local.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
     }
-    caps = {"hour": timing.hour, "day": timing.day, "month": timing.month}
-    if over_cap:
-        caps = {"hour": timing.hard_hour, "day": timing.hard_day, "month": None}
-    windows = tuple((begins[name], most) for name, most in caps.items() if most is not None)
+    caps = limits_at(timing, now, hard_only=over_cap)
+    windows = tuple(
+        (begins[name], most)
+        for name, most in (("hour", caps.hour), ("day", caps.day), ("month", caps.month))
+        if most is not None
+    )
     return Pacing(gap=timing.gap, windows=windows, month=month, budget=timing.budget)
 
 
@@ -290,7 +295,7 @@ def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: Accou
         return True
     since = (delivery.doubted_at or last.started_at) - timedelta(minutes=2)
     try:
-        receipt = adapter.find(last.payload, last.key, since)
+        receipt = newsroom.safely(lambda: adapter.find(last.payload, last.key, since))
     except Exception:  # noqa: BLE001 -- whatever an adapter raises: we could not look, and nothing is sent
         return False
     if receipt is None:
@@ -310,7 +315,8 @@ def _article_moved_on(newsroom: Newsroom, case: Case) -> bool:
         return False
     now = newsroom.store.now()
     fetched = newsroom.looks.fresh(source.name)
-    found = source.read(case.stored.article, newsroom.reading(source.options), now, fetched=fetched)
+    http = newsroom.reading(source.options, **source.door_limits())
+    found = source.read(case.stored.article, http, now, fetched=fetched)
     newsroom.crash("deliver after preflight")
     if isinstance(found, Gone):
         return bool(newsroom.store.commit(Withdraw(case.stored.id, found.evidence)))
@@ -360,7 +366,7 @@ def _begin(
 def rendered(newsroom: Newsroom, case: Case) -> Payload:
     """The payload of a delivery as its article is now, pictures uploaded. Raises CannotFit, BadTemplate, SendError."""
     account = newsroom.accounts[case.row.name]
-    adapter = newsroom.adapter(case.row, newsroom.publishing(account.options))
+    adapter = newsroom.adapter(case.row, newsroom.reading(account.options))
     post = composed(newsroom.editorial, adapter, case.stored, case.delivery)
     return adapter.prepare(adapter.render(post))
 
@@ -376,7 +382,8 @@ def composed(editorial: Editorial, adapter: Network, stored: Stored, delivery: D
         limits=adapter.bounds(),
         route=routes.get(delivery.route),
         delivery=delivery.id,
-        created_at=delivery.created_at,
+        # When it was due, not when it was planned: networks sort by it. Frozen with the payload at the first attempt.
+        created_at=delivery.due_at or delivery.created_at,
         text=delivery.edited_text,
     )
     return replace(post, article=stored.id)
@@ -389,7 +396,8 @@ def _pacing(newsroom: Newsroom, case: Case) -> Pacing:
     routes = {route.name: route for route in newsroom.editorial.routes}
     route = routes.get(case.delivery.route)
     pinned = case.delivery.pinned_at is not None
-    return pacing_of(timing, newsroom.store.now(), pinned=pinned, over_cap=route is not None and route.over_cap)
+    over_cap = route is not None and route.over_cap and case.delivery.priority is Priority.BREAKING
+    return pacing_of(timing, newsroom.store.now(), pinned=pinned, over_cap=over_cap)
 
 
 def _upload_failed(newsroom: Newsroom, case: Case, error: SendError) -> Why:

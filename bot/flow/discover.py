@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.errors import Ended, SourceError
+from bot.errors import Blocked, Ended, SourceError
 from bot.flow.newsroom import Newsroom
 from bot.model import Article, Priority, Reason, Why
 from bot.rules.backoff import poll_interval
@@ -37,6 +37,8 @@ from bot.store import sources as stored_sources
 from bot.store.articles import Arrival, ChangedArticle, NewArticle, SeenArticle, Status, Stored
 from bot.store.sources import BeginLook, EndLook, FailLook, SourceRow
 
+# A publisher's clock may run ahead by so much: such a date is now, not a schedule.
+SKEW = timedelta(minutes=10)
 # A look may take this long before another worker may try: the source's own request takes at most 30 s.
 LOOK_LEASE = timedelta(seconds=120)
 # The same article under so many ids in a source means that the source makes up ids (pain P15).
@@ -130,9 +132,17 @@ def _arrival(
     assert known is not None
     if judgement.verdict is Verdict.REUSED:
         return _reused(article, known, keys, view)
-    if judgement.changed:
-        return ChangedArticle(id=known.id, article=article, digest=digest(article), keys=keys)
+    keys = tuple(key for key in keys if key.kind is not KeyKind.GUID_TITLE)
+    moved = _rescheduled(article, known)
+    if judgement.changed or moved:
+        return ChangedArticle(id=known.id, article=article, digest=digest(article), keys=keys, rescheduled=moved)
     return SeenArticle(id=known.id, keys=keys, back=known.status == Status.WITHDRAWN)
+
+
+def _rescheduled(article: Article, known: Known) -> bool:
+    """An article that was dated ahead has another date now. Dates of what is out already change nothing (P04)."""
+    planned = known.published_at
+    return planned is not None and planned > known.first_seen_at + SKEW and article.published_at != planned
 
 
 def _new(article: Article, keys: tuple[Key, ...], view: View, trip: Why | None, admitted: bool) -> NewArticle:
@@ -145,7 +155,7 @@ def _new(article: Article, keys: tuple[Key, ...], view: View, trip: Why | None, 
         id=view.new_id(),
         article=article,
         digest=digest(article),
-        keys=keys,
+        keys=tuple(key for key in keys if key.kind is not KeyKind.GUID_TITLE),
         status=status,
         hold=trip,
         settle=timedelta(0) if at_once else view.settle,
@@ -156,7 +166,7 @@ def _new(article: Article, keys: tuple[Key, ...], view: View, trip: Why | None, 
 
 def _reused(article: Article, known: Known, keys: tuple[Key, ...], view: View) -> NewArticle:
     """Another story under a used id or link: an article of its own, held, known by what is left of its keys."""
-    own = tuple(key for key in keys if key.kind in (KeyKind.TITLE_DAY, KeyKind.FINGERPRINT))
+    own = tuple(key for key in keys if key.kind not in (KeyKind.GUID, KeyKind.LINK))
     return NewArticle(
         id=view.new_id(),
         article=article,
@@ -213,7 +223,8 @@ def look(newsroom: Newsroom, source: Source, *, anyway: bool = False) -> bool:
         return False
     now = newsroom.store.now()
     try:
-        batch = source.fetch(begun.cursor, newsroom.reading(source.options), now)
+        http = newsroom.reading(source.options, **source.door_limits())
+        batch = newsroom.safely(lambda: source.fetch(begun.cursor, http, now))
     except SourceError as error:
         newsroom.store.commit(_failed(newsroom, source, begun, error))
         return False
@@ -283,6 +294,7 @@ def _failed(newsroom: Newsroom, source: Source, begun: SourceRow, error: SourceE
     interval = poll_interval(
         source.options.every,
         errors=begun.errors + 1,
+        blocked=isinstance(error, Blocked),
         retry_after=error.retry_after,
         next_in=None,
         uniform=newsroom.random.uniform,

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
@@ -15,11 +15,14 @@ from bot.clock import Clock, Random
 from bot.http import Door, Http
 from bot.model import Attempt
 from bot.networks.base import Credentials, Network
+from bot.rules.backoff import safe_calls
 from bot.rules.editorial import Editorial
-from bot.secrets import Keyring
+from bot.secrets import Keyring, keep_out
 from bot.sources.base import Batch, Source
 from bot.store import Store
 from bot.store.accounts import AccountRow
+
+T = TypeVar("T")
 
 # An attempt's first byte leaves at most this long after its start was begun; later, the door refuses (NotSent).
 SEND_WITHIN = timedelta(seconds=10)
@@ -125,6 +128,8 @@ class Newsroom:
     #: Attempts that a dead process left open: it held the store alone, so nothing of them can leave any more.
     orphans: frozenset[int] = frozenset()
     skew: timedelta | None = None
+    #: Off in a simulation, which has no use for retries within a step.
+    patient: bool = True
 
     def __post_init__(self) -> None:
         self.looks = Looks(self.clock)
@@ -145,6 +150,13 @@ class Newsroom:
             allow_private=options.allow_private,
         )
 
+    def safely(self, call: Callable[[], T]) -> T:
+        """A call that changes nothing, tried up to three times after trouble on the way (tenacity; see the rule)."""
+        if not self.patient:
+            return call()
+        pause = threading.Event()
+        return safe_calls(sleep=lambda seconds: self.clock.wait(pause, seconds), uniform=self.random.uniform)(call)
+
     def adapter(self, row: AccountRow, http: Http) -> Network:
         """The network's adapter for one account and one call."""
         account = self.accounts[row.name]
@@ -155,10 +167,11 @@ class Newsroom:
         if row.credentials is None:
             return {}
         opened = json.loads(self.keyring.decrypt(row.credentials, place=_place(row.name)))
-        return {name: SecretStr(value) for name, value in opened.items()}
+        return _hidden({name: SecretStr(value) for name, value in opened.items()})
 
     def sealed(self, account: str, credentials: Credentials) -> str:
         """Credentials as the store keeps them: encrypted, and bound to the account's row."""
+        _hidden(credentials)
         plain = json.dumps({name: value.get_secret_value() for name, value in credentials.items()}, sort_keys=True)
         return self.keyring.encrypt(plain, place=_place(account))
 
@@ -174,6 +187,13 @@ class Newsroom:
         for afterwards, as for every unknown.
         """
         return 0.0 if attempt.id in self.orphans else self.lease(self.accounts[attempt.account].network).total_seconds()
+
+
+def _hidden(credentials: Credentials) -> Credentials:
+    """From now on these values are blanked out wherever they turn up in a log line or an error."""
+    for value in credentials.values():
+        keep_out(value.get_secret_value())
+    return credentials
 
 
 def _place(account: str) -> str:

@@ -26,7 +26,8 @@ from bot.rules.freshness import before_account, max_age
 from bot.rules.routing import Decision, edit_needs_second
 from bot.rules.routing import decide as route
 from bot.rules.templates import BadTemplate
-from bot.rules.timetable import Waiting, timetable, timing_for
+from bot.rules.timetable import timetable
+from bot.rules.timing import Timing, Waiting, history_needed, timing_for
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
@@ -54,8 +55,6 @@ NEAR_WITHIN = timedelta(hours=48)
 BY_RULES = 3
 # Articles of one transaction.
 BATCH = 100
-# How far back posts count for gaps and caps: the longest cap is a month.
-HISTORY = timedelta(days=32)
 
 #: Holds that the article itself caused: they end by themselves when the article is mended.
 _MENDABLE = frozenset(
@@ -71,6 +70,8 @@ _MENDABLE = frozenset(
         Reason.UNREADABLE,
     }
 )
+#: Why a delivery's own `ready_at` outranks its article's.
+_DELAYS = frozenset({Reason.BACKOFF, Reason.NETWORK_LIMIT, Reason.LOGIN, Reason.BILLING, Reason.LOST_REPLY})
 #: Skips that a later revision or look may undo, since no person made them and nothing left.
 _REVIVABLE = frozenset({Reason.WITHDRAWN, Reason.ROUTE_CHANGED})
 
@@ -111,10 +112,11 @@ def decide(stored: Stored, view: View) -> Planned:
     decisions: list[DecisionRow] = []
     new: list[NewDelivery] = []
     refresh: list[Refresh] = []
+    twin = _twin(stored, view)
     mine = {d.account: d for d in view.existing.get(stored.id, ()) if d.occasion == FIRST}
     for desk, decision in zip(view.desks, _routed(stored, view), strict=True):
         current = mine.get(desk.name)
-        draft = _draft(stored, desk, decision, start, view, current)
+        draft = _draft(stored, desk, decision, start, view, current, twin)
         decisions.append(DecisionRow(account=desk.name, yes=draft.yes, reasons=draft.reasons, trace=decision.trace))
         if current is not None:
             refresh.extend(_refreshed(current, draft, view))
@@ -190,17 +192,23 @@ class _Draft:
 
 
 def _draft(
-    stored: Stored, desk: Desk, decision: Decision, start: _Start, view: View, current: Delivery | None
+    stored: Stored,
+    desk: Desk,
+    decision: Decision,
+    start: _Start,
+    view: View,
+    current: Delivery | None,
+    twin: Known | None,
 ) -> _Draft:
     hand = (stored.by_hand or {}).get(desk.name)
     if not decision.yes and hand is None:
         return _Draft(yes=False, reasons=decision.why, why=decision.why[0], ready_at=start.ready_at)
     late = _too_late(stored, desk, by_hand=hand is not None)
     text, length, cost, unfit = _composed(stored, desk, decision, view, current)
-    hold = _hold(stored, decision, start, view, current, unfit, by_hand=hand is not None)
+    hold = _hold(stored, decision, start, view, current, unfit, None if hand else twin, by_hand=hand is not None)
     pinned = _pinned(hand)
     by = Why(Reason.BY_HAND, hand["who"]) if hand is not None else Why(Reason.ROUTE, _name(decision.route))
-    skip = late or _skip(stored, desk, view, by_hand=hand is not None)
+    skip = late or _skip(stored, desk, view, None if hand else twin)
     if skip is None and hold is None and current is None and stored.id in view.planned_before and hand is None:
         view.made_by_rules[desk.name] += 1
         if view.made_by_rules[desk.name] > BY_RULES:
@@ -241,13 +249,12 @@ def _too_late(stored: Stored, desk: Desk, *, by_hand: bool) -> Why | None:
     return Why(Reason.BEFORE_ACCOUNT) if early and not by_hand else None
 
 
-def _skip(stored: Stored, desk: Desk, view: View, *, by_hand: bool) -> Why | None:
+def _skip(stored: Stored, desk: Desk, view: View, twin: Known | None) -> Why | None:
     """The same story again: on this account already, or the same headline again from the same source."""
     earlier = view.earlier.get(stored.id, {}).get(desk.name)
     if earlier is not None:
         return Why(Reason.SAME_LINK, earlier.url or earlier.id)
-    twin = _twin(stored, view)
-    if twin is not None and not by_hand and _twin_policy(stored, twin, view) == "skip":
+    if twin is not None and _twin_policy(stored, twin, view) == "skip":
         return Why(Reason.NEAR_DUPLICATE, twin.headline)
     return None
 
@@ -275,6 +282,7 @@ def _hold(
     view: View,
     current: Delivery | None,
     unfit: Why | None,
+    twin: Known | None,
     *,
     by_hand: bool,
 ) -> Why | None:
@@ -293,7 +301,6 @@ def _hold(
         return unfit
     edited = bool(article.texts) or (current is not None and current.edited_text is not None)
     second = edit_needs_second(article, view.editorial, edited)
-    twin = _twin(stored, view)
     if twin is not None and _twin_policy(stored, twin, view) == "hold":
         return decision.hold or second or Why(Reason.NEAR_DUPLICATE, twin.headline)
     return decision.hold or second
@@ -352,7 +359,7 @@ def _refreshed(current: Delivery, draft: _Draft, view: View) -> Iterable[Refresh
         "length": draft.length,
         "cost": draft.cost,
     }
-    if current.ready_why not in (Reason.BACKOFF, Reason.NETWORK_LIMIT):
+    if current.ready_why not in _DELAYS:
         facts |= {"ready_at": draft.ready_at, "ready_why": draft.ready_why}
     if draft.pinned_at is not None:
         facts["pinned_at"] = draft.pinned_at
@@ -399,15 +406,7 @@ class Rhythm:
 def retime(now: datetime, rhythm: Rhythm) -> tuple[Timed, ...]:
     """The due time of all that waits on one account, with reasons. Pure."""
     row = rhythm.row
-    timing = timing_for(
-        rhythm.editorial,
-        row.name,
-        rhythm.network.network.pace,
-        joined_at=row.joined_at,
-        spent=rhythm.spent,
-        blocked_until=row.blocked_until,
-        blocked_by=Reason.NETWORK_LIMIT if row.blocked_until else None,
-    )
+    timing = timing_of(rhythm.editorial, row, rhythm.network, rhythm.spent)
     routes = {route.name: route for route in rhythm.editorial.routes}
     by_id = {delivery.id: delivery for delivery in rhythm.waiting}
     asked = [_waiting(delivery, routes.get(delivery.route), rhythm) for delivery in rhythm.waiting]
@@ -422,6 +421,19 @@ def retime(now: datetime, rhythm: Rhythm) -> tuple[Timed, ...]:
     return tuple(times)
 
 
+def timing_of(editorial: Editorial, row: AccountRow, account: Account, spent: Decimal) -> Timing:
+    """One account's rhythm as it is now. Pure."""
+    return timing_for(
+        editorial,
+        row.name,
+        account.network.pace,
+        joined_at=row.joined_at,
+        spent=spent,
+        blocked_until=row.blocked_until,
+        blocked_by=Reason.NETWORK_LIMIT if row.blocked_until else None,
+    )
+
+
 def _waiting(delivery: Delivery, route: Route | None, rhythm: Rhythm) -> Waiting:
     schedule = rhythm.editorial.schedules.get(route.schedule) if route is not None and route.schedule else None
     published = rhythm.published.get(delivery.article, delivery.created_at)
@@ -433,7 +445,7 @@ def _waiting(delivery: Delivery, route: Route | None, rhythm: Rhythm) -> Waiting
         ready_why=delivery.ready_why,
         fresh_until=delivery.fresh_until,
         pinned_at=delivery.pinned_at,
-        schedule=None if schedule is not None and schedule.asap and not schedule.slots else schedule,
+        schedule=schedule,
         quiet=route.quiet if route is not None else None,
         over_cap=route.over_cap if route is not None else False,
         cost=Decimal(delivery.cost),
@@ -521,13 +533,19 @@ def time_accounts(newsroom: Newsroom) -> bool:
 def rhythm_of(newsroom: Newsroom, tx: Any, row: AccountRow) -> Rhythm:
     """Read what the times of one account follow from."""
     waiting = stored_deliveries.waiting(tx, row.name)
-    identity = row.identity or ""
+    spent = stored_attempts.spent_in(tx, row.identity or "", tx.now.strftime("%Y-%m"))
+    account = newsroom.accounts[row.name]
+    newest = history_needed(timing_of(newsroom.editorial, row, account, spent))
+    if row.live_since is None:
+        history = stored_deliveries.rehearsed(tx, row.name, limit=newest)
+    else:
+        history = stored_attempts.history(tx, row.identity or "", limit=newest)
     return Rhythm(
         editorial=newsroom.editorial,
         row=row,
-        network=newsroom.accounts[row.name],
+        network=account,
         waiting=tuple(waiting),
-        history=tuple(stored_attempts.history(tx, identity, since=tx.now - HISTORY)),
-        spent=stored_attempts.spent_in(tx, identity, tx.now.strftime("%Y-%m")),
+        history=tuple(history),
+        spent=spent,
         published=stored_articles.published(tx, [delivery.article for delivery in waiting]),
     )

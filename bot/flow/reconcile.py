@@ -147,7 +147,8 @@ def _look(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: Account
         newsroom.looked[attempt.id] = (doubt.looked + 1, newsroom.clock.monotonic())
         since = (delivery.doubted_at or attempt.started_at) - SLACK
         try:
-            found = adapter.find(attempt.payload, attempt.key, min(since, attempt.started_at - SLACK))
+            earliest = min(since, attempt.started_at - SLACK)
+            found = newsroom.safely(lambda: adapter.find(attempt.payload, attempt.key, earliest))
         except Exception as error:  # noqa: BLE001 -- whatever an adapter raises: we could not look, and stay in doubt
             newsroom.last_look[attempt.id] = only_send_errors(error).words
             return False

@@ -30,6 +30,7 @@ class KeyKind(StrEnum):
     LINK = "link"
     TITLE_DAY = "title_day"
     FINGERPRINT = "fingerprint"
+    GUID_TITLE = "guid_title"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ def keys_of(article: Article, *, seen_on: date) -> tuple[Key, ...]:
     body = title_key(article.body)
     if title and len(body) >= _BODY:
         keys.append(Key(KeyKind.FINGERPRINT, f"{article.source}\n{_hashed(title.replace(' ', ''), body)}"))
+    if title and article.guid.strip():
+        keys.append(Key(KeyKind.GUID_TITLE, f"{article.source}\n{article.guid.strip()}\n{_hashed(title)}"))
     return tuple(dict.fromkeys(keys))
 
 
@@ -225,11 +228,17 @@ def _by_fingerprint(article: Article, known: Known) -> Verdict | None:
     return Verdict.REMAPPED if article.source == known.source else None
 
 
+def _by_guid_title(article: Article, known: Known) -> Verdict | None:
+    """The story that was found under a used id before: it has no other lasting key (P06)."""
+    return Verdict.SAME
+
+
 _JUDGES = {
     KeyKind.GUID: _by_guid,
     KeyKind.LINK: _by_link,
     KeyKind.TITLE_DAY: _by_title_day,
     KeyKind.FINGERPRINT: _by_fingerprint,
+    KeyKind.GUID_TITLE: _by_guid_title,
 }
 
 

@@ -59,8 +59,8 @@ class Batch:
     """What one fetch brought. `articles` are oldest first, as far as the source has an order.
 
     `complete`: the batch is all that the source has, so that absence means removal (a folder). `unchanged`: nothing
-    new by the server's word (304) or by equal bytes. `retry_after` and `next_in` are seconds: the first is an order, the
-    second a hint (Cache-Control, ttl). `horizon` is the date of the oldest entry listed. `moved_to` proposes an address.
+    new by the server's word (304) or by equal bytes. `retry_after` and `next_in` are seconds: the first is an order,
+    the second a hint (Cache-Control, ttl). `moved_to` proposes an address.
     """
 
     articles: tuple[Article, ...] = ()
@@ -117,6 +117,10 @@ class Source(ABC):
         if batch.complete and not batch.unchanged:
             return Gone(article.guid, "no longer in the source")
         return None
+
+    def door_limits(self) -> Mapping[str, Any]:
+        """What the door has to allow this source beyond its defaults: keywords of `Door.reading`."""
+        return {}
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None] | None:
         """Call `changed` (from any thread) when the store may have something; returns what stops the watching.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -76,6 +77,9 @@ class Feed(Source):
     )
     Options: ClassVar[type[SourceOptions]] = FeedOptions
     public_pages: ClassVar[bool] = True
+
+    def door_limits(self) -> Mapping[str, Any]:
+        return {"max_bytes": self.options.max_bytes}
 
     def fetch(self, cursor: Cursor, http: Http, now: datetime) -> Batch:
         """What the feed lists now, or `unchanged`. Raises SourceError; then nothing was lost."""

@@ -265,10 +265,14 @@ class EndRefresh:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What an outcome does to the account: blocked until, token over, behind a breaker, in the network's words."""
+    """What an outcome does to the account: blocked until, token over, behind a breaker, in the network's words.
+
+    `alarming`: the network wants a longer rest than is believable; a person is told.
+    """
 
     blocked_until: datetime | None = None
     token_over: bool = False
+    alarming: bool = False
     breaker: Reason | None = None
     words: str = ""
 
@@ -281,6 +285,8 @@ def affect(tx: Tx, account: str, effect: Effect) -> None:
             .where(accounts.c.name == account)
             .values(blocked_until=effect.blocked_until, dirty=True, version=accounts.c.version + 1)
         )
+    if effect.alarming:
+        note(tx, "long_limit", account, {"words": effect.words})
     if effect.token_over:
         tx.execute(accounts.update().where(accounts.c.name == account).values(token_over_at=tx.now))
     if effect.breaker is not None:

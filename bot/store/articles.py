@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, and_, func, or_, select, tuple_
+from sqlalchemy import Row, and_, func, literal, or_, select, tuple_
 
 from bot.model import Article, Reason, State, Why
 from bot.rules.duplicates import Key, KeyKind, Known
@@ -70,7 +70,7 @@ def stored(row: Row[Any]) -> Stored:
     """An article's row as a value."""
     return Stored(
         id=row.id,
-        article=from_json(row.data),
+        article=replace(from_json(row.data), published_at=row.published_at),
         digest=row.digest,
         revision=row.revision,
         status=Status(row.status),
@@ -154,18 +154,22 @@ class NewArticle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedArticle:
-    """A known article with other content: a new revision, unless the store has it already."""
+    """A known article with other content: a new revision, unless the store has it already.
+
+    `rescheduled`: it was dated ahead, and its date changed. Any other date of a known article is frozen at first sight.
+    """
 
     id: str
     article: Article
     digest: str
     keys: tuple[Key, ...]
+    rescheduled: bool = False
 
     def record(self, tx: Tx) -> str:
         data = to_json(self.article)
         changed = tx.changed(
             articles.update()
-            .where(articles.c.id == self.id, articles.c.digest != self.digest)
+            .where(articles.c.id == self.id, or_(articles.c.digest != self.digest, literal(self.rescheduled)))
             .values(
                 headline=self.article.headline,
                 link=self.article.link,
@@ -174,6 +178,7 @@ class ChangedArticle:
                 revision=articles.c.revision + 1,
                 unplanned=True,
                 last_seen_at=tx.now,
+                **({"published_at": self.article.published_at} if self.rescheduled else {}),
             )
         )
         if changed:

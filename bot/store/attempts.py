@@ -488,12 +488,13 @@ def spent_in(tx: Tx, identity: str, month: str) -> Decimal:
     return Decimal(found or 0) / _MICRO
 
 
-def history(tx: Tx, identity: str, *, since: datetime) -> list[datetime]:
-    """When this identity's posts (out, or perhaps out) were started, oldest first."""
+def history(tx: Tx, identity: str, *, limit: int) -> list[datetime]:
+    """When this identity's newest posts (out, or perhaps out) were started, newest first."""
     query = (
         select(attempts.c.started_at)
-        .where(attempts.c.identity == identity, attempts.c.counts, attempts.c.started_at >= since)
-        .order_by(attempts.c.started_at)
+        .where(attempts.c.identity == identity, attempts.c.counts)
+        .order_by(attempts.c.started_at.desc())
+        .limit(limit)
     )
     return [row.started_at for row in tx.rows(query)]
 

@@ -484,6 +484,17 @@ def planned_before(tx: Tx, ids: Iterable[str], rules: int) -> frozenset[str]:
     return frozenset(row.article for row in tx.rows(query))
 
 
+def rehearsed(tx: Tx, account: str, *, limit: int) -> list[datetime]:
+    """When a rehearsing account's newest posts would have gone, newest first: they keep its pace like real ones."""
+    query = (
+        select(deliveries.c.updated_at)
+        .where(deliveries.c.account == account, deliveries.c.reason == Reason.REHEARSAL)
+        .order_by(deliveries.c.updated_at.desc())
+        .limit(limit)
+    )
+    return [row.updated_at for row in tx.rows(query)]
+
+
 def newest_change(tx: Tx) -> datetime | None:
     """When any delivery changed last: how far this store remembers."""
     row = tx.row(select(deliveries.c.updated_at).order_by(deliveries.c.updated_at.desc()).limit(1))

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     CursorResult,
     Engine,
     Executable,
+    Integer,
     Row,
     create_engine,
     event,
@@ -235,7 +237,7 @@ class Store:
         return from_micros(micros)
 
 
-_ONE = literal_column("1")
+_ONE: ColumnElement[int] = literal_column("1", Integer)
 _DATABASE_TIME = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 

@@ -261,6 +261,7 @@ Index(
 )
 Index("deliveries_sent", deliveries.c.account, deliveries.c.sent_at, **_where(_open(State.SENT)))
 Index("deliveries_recent", deliveries.c.updated_at)
+Index("deliveries_rehearsed", deliveries.c.account, deliveries.c.updated_at, **_where("reason = 'rehearsal'"))
 
 attempts = Table(
     "attempts",

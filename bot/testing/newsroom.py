@@ -1,4 +1,4 @@
-"""A whole newsroom for tests and the simulation: real flow, store, rules and door; only wire, clock and sources are ours."""
+"""A whole newsroom for tests: real flow, store, rules and door; only the wire, the clock and the sources are ours."""
 
 from __future__ import annotations
 

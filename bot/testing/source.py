@@ -20,7 +20,7 @@ class Scripted(Source):
     docs = "https://www.example.com/"
     Options = SourceOptions
 
-    def __init__(self, name: str, options: Any = None, zone: ZoneInfo = ZoneInfo("UTC")) -> None:  # noqa: B008
+    def __init__(self, name: str, options: Any = None, zone: ZoneInfo = ZoneInfo("UTC")) -> None:
         super().__init__(name, options or SourceOptions(), zone)
         self.articles: tuple[Article, ...] = ()
         self.error: SourceError | None = None

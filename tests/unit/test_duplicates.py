@@ -111,7 +111,7 @@ def test_keys_and_their_kinds() -> None:
     kinds = [key.kind for key in keys_of(one, seen_on=TODAY)]
     assert kinds[0] is KeyKind.GUID
     assert kinds.count(KeyKind.LINK) >= 2
-    assert kinds[-2:] == [KeyKind.TITLE_DAY, KeyKind.FINGERPRINT]
+    assert kinds[-3:] == [KeyKind.TITLE_DAY, KeyKind.FINGERPRINT, KeyKind.GUID_TITLE]
     assert keys_of(one, seen_on=TODAY)[0].value == "main\nhttp://example.com/?p=1"
 
 
