@@ -18,7 +18,7 @@ import structlog
 from bot import alerts
 from bot.app import App, begin
 from bot.errors import StoreError, WirepostError
-from bot.flow import check, deliver, discover, plan, reconcile, restore
+from bot.flow import check, deliver, discover, plan, reconcile, restore, schedule
 from bot.store import deliveries, sources
 from bot.store.audit import Note
 from bot.store.workers import Beat, Leave
@@ -28,6 +28,7 @@ TICK = {
     "discover": timedelta(seconds=5),
     "check": timedelta(seconds=60),
     "plan": timedelta(seconds=15),
+    "schedule": timedelta(seconds=15),
     "deliver": timedelta(seconds=5),
     "reconcile": timedelta(seconds=5),
     "watch": timedelta(seconds=15),
@@ -180,6 +181,10 @@ class Worker:
 
     def _plan(self) -> None:
         plan.run(self.newsroom)
+        self.wake("schedule")
+
+    def _schedule(self) -> None:
+        schedule.run(self.newsroom)
         with self.app.store.read() as tx:
             self._timer("deliver", deliveries.next_due_at(tx), tx.now)
 

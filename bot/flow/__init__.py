@@ -1,12 +1,13 @@
 """The way of an article, one verb a file. Start reading here.
 
-     article stores                    pure rules, no I/O                         networks
-    sources/*.fetch()          routing → compose → timetable            networks/*.send()   .find()   .recent()
-          │                                  │                                 │               │
-       discover ─────────────────────────► plan ─────────────────────────► deliver ───────► reconcile
-          │                                  │                                 │               │
-      article row                 delivery: waiting, text, due time       attempt row       receipt,
-     (+ revision)                (or skipped or held, with reason)       then outcome      absent or held
+     article stores                pure rules, no I/O                               networks
+    sources/*.fetch()      routing → compose        timetable            networks/*.send()   .find()   .recent()
+          │                        │                    │                       │               │
+       discover ───────────────► plan ──────────────► schedule ──────────────► deliver ──────► reconcile
+          │                        │                    │                       │               │
+      article row         delivery: waiting        its due time            attempt row       receipt,
+     (+ revision)        (or skipped or held,     (or skipped, held,      then outcome      absent or held
+                            with reason)            with reason)
 
                       check: who are we on each network, may we still, and until when?
 
@@ -19,6 +20,6 @@ behind, and reconcile settles that by looking at the network.
 from bot.flow.newsroom import Account, Newsroom
 
 #: The steps in the order of an article's way. Each is a module here with `run(newsroom) -> bool` (did it do anything?).
-STEPS = ("discover", "check", "plan", "deliver", "reconcile")
+STEPS = ("discover", "check", "plan", "schedule", "deliver", "reconcile")
 
 __all__ = ["STEPS", "Account", "Newsroom"]

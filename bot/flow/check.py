@@ -69,7 +69,7 @@ def run(newsroom: Newsroom) -> bool:
             good = (row.token_over_at is None or renew(newsroom, name)) and confirm_identity(newsroom, name)
             changed = changed or good != was_good
     if changed:
-        newsroom.wake("plan")
+        newsroom.wake("schedule")
         newsroom.wake("deliver")
     return changed
 

@@ -281,7 +281,7 @@ def _rule_out(newsroom: Newsroom, case: Case, ruled: Ruled) -> Why:
         newsroom.store.commit(
             MoveDelivery(current=case.delivery, move=ruled.move, why=ruled.why, who="wirepost", changes=changes)
         )
-        newsroom.wake("plan")
+        newsroom.wake("schedule")
     elif ruled.why.reason is Reason.LOGIN:
         newsroom.wake("check")
     return ruled.why
@@ -429,7 +429,7 @@ def _refused(newsroom: Newsroom, case: Case, refused: Refused) -> Why:
     if why.reason is Reason.BUDGET:
         return _rule_out(newsroom, case, Ruled(Move.HOLD, why))
     newsroom.store.commit(MarkDirty((case.row.name,)))
-    newsroom.wake("plan")
+    newsroom.wake("schedule")
     return why
 
 
@@ -470,7 +470,7 @@ def finish(newsroom: Newsroom, started: Started, result: Receipt | Pending | Sen
     )
     newsroom.in_flight.discard(started.attempt.id)
     newsroom.crash("deliver after finish")
-    newsroom.wake(_NEXT.get(verdict.outcome, "plan"))
+    newsroom.wake(_NEXT.get(verdict.outcome, "schedule"))
     return moved
 
 
@@ -500,7 +500,7 @@ def run_account(newsroom: Newsroom, account: str, *, going: Any = None) -> bool:
     return sent
 
 
-#: Which step an outcome wakes, where it isn't plan.
+#: Which step an outcome wakes, where it isn't schedule.
 _NEXT = {Outcome.UNKNOWN: "reconcile", Outcome.PENDING: "reconcile", Outcome.EXPIRED: "check"}
 
 #: After these the delivery has moved, and the next one may be due.

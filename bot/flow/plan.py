@@ -1,8 +1,8 @@
-"""plan: who gets an article and why (not), in which words, and when.
+"""plan: who gets an article and why (not), and in which words?
 
-Two decisions, both pure: `decide` for an article whose content, or the rules for it, changed; `retime` for an account
-on which anything moved. Nothing is planned twice: a delivery is one article, one account, one occasion, and what was
-sent, refused or skipped by a person stays as it is.
+`decide` is pure: an article whose content changed, or for which the rules did, becomes decisions and deliveries. Nothing
+is planned twice: a delivery is one article, one account, one occasion, and what was sent, refused or skipped by a person
+stays as it is. When each goes is for `schedule` to say.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,11 +25,8 @@ from bot.rules.freshness import before_account, max_age
 from bot.rules.routing import Decision, edit_needs_second
 from bot.rules.routing import decide as route
 from bot.rules.templates import BadTemplate
-from bot.rules.timetable import timetable
-from bot.rules.timing import Timing, Waiting, history_needed, timing_for
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
-from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
 from bot.store.accounts import AccountRow
 from bot.store.articles import Status, Stored
@@ -41,8 +37,6 @@ from bot.store.deliveries import (
     Plan,
     Planned,
     Refresh,
-    SetTimes,
-    Timed,
 )
 
 # A publisher's clock may run ahead by so much: such a date is now, not a schedule (sources of the field say minutes).
@@ -387,84 +381,17 @@ def _moved(current: Delivery, draft: _Draft) -> tuple[Move | None, Why | None]:
     return None, None
 
 
-# -- when ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rhythm:
-    """What the times of one account follow from."""
-
-    editorial: Editorial
-    row: AccountRow
-    network: Account
-    waiting: tuple[Delivery, ...]
-    history: tuple[datetime, ...]
-    spent: Decimal
-    published: Mapping[str, datetime]
-
-
-def retime(now: datetime, rhythm: Rhythm) -> tuple[Timed, ...]:
-    """The due time of all that waits on one account, with reasons. Pure."""
-    row = rhythm.row
-    timing = timing_of(rhythm.editorial, row, rhythm.network, rhythm.spent)
-    routes = {route.name: route for route in rhythm.editorial.routes}
-    by_id = {delivery.id: delivery for delivery in rhythm.waiting}
-    asked = [_waiting(delivery, routes.get(delivery.route), rhythm) for delivery in rhythm.waiting]
-    times = []
-    for due in timetable(now, asked, rhythm.history, timing):
-        current = by_id[due.id]
-        move = {"skip": Move.RULED_OUT, "hold": Move.HOLD}.get(due.outcome)
-        why = due.why
-        if move is Move.RULED_OUT and current.retry_words:
-            why = (Why(due.why[0].reason, current.retry_words), *due.why[1:])
-        times.append(Timed(current, due.due_at, why, move))
-    return tuple(times)
-
-
-def timing_of(editorial: Editorial, row: AccountRow, account: Account, spent: Decimal) -> Timing:
-    """One account's rhythm as it is now. Pure."""
-    return timing_for(
-        editorial,
-        row.name,
-        account.network.pace,
-        joined_at=row.joined_at,
-        spent=spent,
-        blocked_until=row.blocked_until,
-        blocked_by=Reason.NETWORK_LIMIT if row.blocked_until else None,
-    )
-
-
-def _waiting(delivery: Delivery, route: Route | None, rhythm: Rhythm) -> Waiting:
-    schedule = rhythm.editorial.schedules.get(route.schedule) if route is not None and route.schedule else None
-    published = rhythm.published.get(delivery.article, delivery.created_at)
-    return Waiting(
-        id=delivery.id,
-        article=delivery.article,
-        priority=delivery.priority,
-        ready_at=delivery.ready_at,
-        ready_why=delivery.ready_why,
-        fresh_until=delivery.fresh_until,
-        pinned_at=delivery.pinned_at,
-        schedule=schedule,
-        quiet=route.quiet if route is not None else None,
-        over_cap=route.over_cap if route is not None else False,
-        cost=Decimal(delivery.cost),
-        order=(published, delivery.created_at, delivery.id),
-    )
-
-
 # -- the thin part ------------------------------------------------------------------------------------------------
 
 
 def run(newsroom: Newsroom) -> bool:
-    """Plan every article that needs it, then time every account on which something moved."""
+    """Plan every article that needs it. True if there was one."""
     planned = False
     while _plan_some(newsroom):
         planned = True
-    timed = time_accounts(newsroom)
-    if timed:
-        newsroom.wake("deliver")
-    return planned or timed
+    if planned:
+        newsroom.wake("schedule")
+    return planned
 
 
 def _plan_some(newsroom: Newsroom) -> bool:
@@ -516,36 +443,3 @@ def price(account: Account, text: str) -> str:
     cost = account.network.cost
     holds_link = bool(cost.publish_link) and bool(links_in(text, account.network.limits.auto_links))
     return str(cost.publish_link if holds_link else cost.publish)
-
-
-def time_accounts(newsroom: Newsroom) -> bool:
-    """Set the times of every account on which something moved. True if there was one."""
-    with newsroom.store.read() as tx:
-        rows = [row for row in stored_accounts.dirty(tx) if row.name in newsroom.accounts]
-    for row in rows:
-        with newsroom.store.read() as tx:
-            rhythm = rhythm_of(newsroom, tx, row)
-            now = tx.now
-        newsroom.store.commit(SetTimes(row.name, row.version, retime(now, rhythm)))
-    return bool(rows)
-
-
-def rhythm_of(newsroom: Newsroom, tx: Any, row: AccountRow) -> Rhythm:
-    """Read what the times of one account follow from."""
-    waiting = stored_deliveries.waiting(tx, row.name)
-    spent = stored_attempts.spent_in(tx, row.identity or "", tx.now.strftime("%Y-%m"))
-    account = newsroom.accounts[row.name]
-    newest = history_needed(timing_of(newsroom.editorial, row, account, spent))
-    if row.live_since is None:
-        history = stored_deliveries.rehearsed(tx, row.name, limit=newest)
-    else:
-        history = stored_attempts.history(tx, row.identity or "", limit=newest)
-    return Rhythm(
-        editorial=newsroom.editorial,
-        row=row,
-        network=account,
-        waiting=tuple(waiting),
-        history=tuple(history),
-        spent=spent,
-        published=stored_articles.published(tx, [delivery.article for delivery in waiting]),
-    )

@@ -100,7 +100,7 @@ def run(newsroom: Newsroom) -> bool:
         newsroom.sightings.keep_only(kind, {(kind, attempt.id) for attempt, _ in undecided})
     moved = read_back(newsroom) or moved
     if moved:
-        newsroom.wake("plan")
+        newsroom.wake("schedule")
     return moved
 
 

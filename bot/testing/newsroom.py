@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.clock import Random, SeededRandom
-from bot.flow import check, deliver, discover, plan, reconcile
+from bot.flow import check, deliver, discover, plan, reconcile, schedule
 from bot.flow.newsroom import Account, Newsroom
 from bot.http import Door
 from bot.networks.base import Network
@@ -79,7 +79,7 @@ def newsroom(
 def settle_down(room: Newsroom, *, rounds: int = 20) -> None:
     """Run every step until none of them does anything, without letting time pass."""
     for _ in range(rounds):
-        moved = [check.run(room), plan.run(room), deliver.run(room), reconcile.run(room)]
+        moved = [step.run(room) for step in (check, plan, schedule, deliver, reconcile)]
         if not any(moved):
             return
 
