@@ -62,6 +62,16 @@ class Article:
     hold_note: str = ""
 
 
+class Status(StrEnum):
+    """What may come of an article."""
+
+    LIVE = "live"
+    BASELINE = "baseline"
+    HELD = "held"
+    WITHDRAWN = "withdrawn"
+    MERGED = "merged"
+
+
 class State(StrEnum):
     """Where a delivery stands."""
 

@@ -7,39 +7,35 @@ No byte leaves before the attempt is committed, and only what is proved never to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bot.errors import (
     AuthFailed,
-    Busy,
-    Duplicate,
-    Expired,
     Misconfigured,
     NotSent,
-    Rejected,
     SendError,
 )
 from bot.flow.newsroom import Newsroom
-from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Priority, Reason, Receipt, Why
+from bot.flow.outcomes import judge
+from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Priority, Reason, Receipt, Status, Why
 from bot.networks.base import Network, only_send_errors
-from bot.rules.backoff import busy_until, next_try
 from bot.rules.compose import BadTemplate, CannotFit, compose
 from bot.rules.duplicates import digest, keys_of
 from bot.rules.editorial import Editorial
 from bot.rules.freshness import before_account
-from bot.rules.timing import Timing, limits_at, timing_for
+from bot.rules.timing import Pacing, pacing_at, timing_for
 from bot.sources.base import Gone
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
-from bot.store.accounts import AccountRow, Effect
-from bot.store.articles import AddArticle, ChangedArticle, Status, Stored, Withdraw
-from bot.store.attempts import Finish, Pacing, Refused, Start
+from bot.store.accounts import AccountRow
+from bot.store.articles import AddArticle, ChangedArticle, Stored, Withdraw
+from bot.store.attempts import Refused, Start
 from bot.store.deliveries import ChangeDelivery, MarkDirty, MoveDelivery
+from bot.store.outcomes import Finish
 from bot.store.stops import Scope, StopSwitch, scopes_of, switches
 
 # A proof of absence counts for so long; then the network must be asked again before anything is sent.
@@ -105,116 +101,6 @@ def _doubted(case: Case, now: datetime, resend_window: timedelta, may_look: bool
     if case.absence_age is None or case.absence_age > ABSENCE_HOLDS.total_seconds():
         return Ruled(None, Why(Reason.LOST_REPLY)) if may_look else Ruled(Move.CANNOT_TELL, Why(Reason.CANNOT_TELL))
     return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What an outcome means for the attempt, the delivery and the account."""
-
-    outcome: Outcome
-    move: Move | None
-    why: Why
-    receipt: Receipt | None = None
-    container: str | None = None
-    changes: Mapping[str, Any]
-    effect: Effect = field(default_factory=Effect)
-
-
-def judge(result: Receipt | Pending | SendError, delivery: Delivery, now: datetime, uniform: Any) -> Verdict:
-    """The plan's section 4 as one table. Pure but for the jitter that it is handed."""
-    if isinstance(result, Receipt):
-        effect = Effect(blocked_until=result.busy_until, words="")
-        return Verdict(
-            outcome=Outcome.RECEIPT,
-            move=Move.RECEIPT,
-            why=Why(Reason.SENT),
-            receipt=result,
-            changes={"retry_words": ""},
-            effect=effect,
-        )
-    if isinstance(result, Pending):
-        return Verdict(
-            outcome=Outcome.PENDING, move=None, why=Why(Reason.ROUTE), container=result.container, changes={}
-        )
-    if isinstance(result, NotSent):
-        return _not_sent(result, delivery, now, uniform)
-    return _other(result, delivery, now)
-
-
-def _not_sent(error: NotSent, delivery: Delivery, now: datetime, uniform: Any) -> Verdict:
-    """Proved: it waits again. A network that is busy burns no try; an expired token is tried again at once."""
-    changes: dict[str, Any] = {"due_at": None, "retry_words": error.words}
-    if isinstance(error, Expired):
-        return Verdict(
-            outcome=Outcome.EXPIRED,
-            move=Move.NOT_SENT,
-            why=Why(Reason.LOGIN),
-            changes={**changes, "ready_at": now, "ready_why": Reason.LOGIN, "tries": delivery.tries},
-            effect=Effect(token_over=True, words=error.words),
-        )
-    if isinstance(error, Busy):
-        rest = busy_until(error.until, now, delivery.tries + 1, uniform)
-        told = error.until is not None
-        # Told when to come back, it costs no try; without a word, each try makes the wait longer.
-        tries = delivery.tries if told else delivery.tries + 1
-        at: dict[str, Any] = {"ready_at": rest.at, "ready_why": Reason.NETWORK_LIMIT, "tries": tries}
-        effect = Effect(blocked_until=rest.at if told else None, alarming=rest.alarming, words=error.words)
-        why = Why(Reason.NETWORK_LIMIT, error.words)
-        return Verdict(outcome=Outcome.BUSY, move=Move.NOT_SENT, why=why, changes={**changes, **at}, effect=effect)
-    at = {"ready_at": now + next_try(delivery.tries + 1, uniform=uniform), "ready_why": Reason.BACKOFF}
-    why = Why(Reason.BACKOFF, error.words)
-    return Verdict(outcome=Outcome.NOT_SENT, move=Move.NOT_SENT, why=why, changes={**changes, **at})
-
-
-_PARKS = {
-    AuthFailed: (Outcome.AUTH_FAILED, Reason.LOGIN),
-    Misconfigured: (Outcome.MISCONFIGURED, Reason.BILLING),
-}
-
-
-def _other(error: SendError, delivery: Delivery, now: datetime) -> Verdict:
-    for kind, (outcome, reason) in _PARKS.items():
-        if isinstance(error, kind):
-            return Verdict(
-                outcome=outcome,
-                move=Move.PARK,
-                why=Why(reason, error.words),
-                changes={"due_at": None, "ready_at": now, "retry_words": error.words, "tries": delivery.tries},
-                effect=Effect(breaker=reason, words=error.words),
-            )
-    if isinstance(error, Rejected):
-        return Verdict(outcome=Outcome.REJECTED, move=Move.REFUSED, why=Why(Reason.REFUSED, error.words), changes={})
-    reason = Reason.DUPLICATE_REJECTED if isinstance(error, Duplicate) else Reason.LOST_REPLY
-    return Verdict(
-        outcome=Outcome.UNKNOWN,
-        move=Move.MAYBE_SENT,
-        why=Why(reason, error.words),
-        changes={"doubted_at": delivery.doubted_at or now, "retry_words": error.words},
-    )
-
-
-def pacing_of(timing: Timing, now: datetime, *, pinned: bool, over_cap: bool) -> Pacing:
-    """The account's rhythm as conditions for the start: whatever the due time said, these hold.
-
-    Clock hours and local days begin in the account's zone. A person's pin passes all but the budget; breaking news
-    that may pass the caps passes those of the newsroom, not the network's.
-    """
-    month = now.strftime("%Y-%m")
-    if pinned:
-        return Pacing(month=month, budget=timing.budget)
-    local = now.astimezone(timing.zone)
-    begins = {
-        "hour": local.replace(minute=0, second=0, microsecond=0),
-        "day": local.replace(hour=0, minute=0, second=0, microsecond=0),
-        "month": local.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
-    }
-    caps = limits_at(timing, now, hard_only=over_cap)
-    windows = tuple(
-        (begins[name], most)
-        for name, most in (("hour", caps.hour), ("day", caps.day), ("month", caps.month))
-        if most is not None
-    )
-    return Pacing(gap=timing.gap, windows=windows, month=month, budget=timing.budget)
 
 
 # -- start --------------------------------------------------------------------------------------------------------
@@ -397,7 +283,7 @@ def _pacing(newsroom: Newsroom, case: Case) -> Pacing:
     route = routes.get(case.delivery.route)
     pinned = case.delivery.pinned_at is not None
     over_cap = route is not None and route.over_cap and case.delivery.priority is Priority.BREAKING
-    return pacing_of(timing, newsroom.store.now(), pinned=pinned, over_cap=over_cap)
+    return pacing_at(timing, newsroom.store.now(), pinned=pinned, over_cap=over_cap)
 
 
 def _upload_failed(newsroom: Newsroom, case: Case, error: SendError) -> Why:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.errors import Blocked, Ended, SourceError
 from bot.flow.newsroom import Newsroom
-from bot.model import Article, Priority, Reason, Why
+from bot.model import Article, Priority, Reason, Status, Why
 from bot.rules.backoff import poll_interval
 from bot.rules.duplicates import (
     BURST,
@@ -33,8 +33,9 @@ from bot.rules.editorial import Editorial
 from bot.sources.base import Batch, Source
 from bot.store import Tx
 from bot.store import articles as stored_articles
+from bot.store import identity as stored_identity
 from bot.store import sources as stored_sources
-from bot.store.articles import Arrival, ChangedArticle, NewArticle, SeenArticle, Status, Stored
+from bot.store.articles import Arrival, ChangedArticle, NewArticle, SeenArticle, Stored
 from bot.store.sources import BeginLook, EndLook, FailLook, SourceRow
 
 # A publisher's clock may run ahead by so much: such a date is now, not a schedule.
@@ -239,14 +240,14 @@ def look(newsroom: Newsroom, source: Source, *, anyway: bool = False) -> bool:
 def _judged(newsroom: Newsroom, source: Source, begun: SourceRow, batch: Batch, now: datetime) -> EndLook:
     keys = [key for article in batch.articles for key in keys_of(article, seen_on=now.date())]
     with newsroom.store.read() as tx:
-        known = stored_articles.known_by(tx, keys)
+        known = stored_identity.known_by(tx, keys)
         view = View(
             source=source.name,
             editorial=newsroom.editorial,
             now=now,
             last_good_at=begun.last_good_at,
             new_id=newsroom.random.new_id,
-            ids_of=stored_articles.ids_of(tx, {known.id for known in known.values()}),
+            ids_of=stored_identity.ids_of(tx, {known.id for known in known.values()}),
             known_titles=_known_titles(tx, source.name, batch, known),
             baseline_only=stored_sources.must_baseline(tx, begun),
         )

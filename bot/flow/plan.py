@@ -1,8 +1,8 @@
 """plan: who gets an article and why (not), and in which words?
 
-`decide` is pure: an article whose content changed, or for which the rules did, becomes decisions and deliveries. Nothing
-is planned twice: a delivery is one article, one account, one occasion, and what was sent, refused or skipped by a person
-stays as it is. When each goes is for `schedule` to say.
+`decide` is pure: an article whose content changed, or for which the rules did, becomes decisions and deliveries.
+Nothing is planned twice: a delivery is one article, one account, one occasion, and what was sent, refused or skipped by
+a person stays as it is. When each goes is for `schedule` to say.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.flow.newsroom import Account, Newsroom
-from bot.model import Delivery, Limits, Move, Priority, Reason, State, Why
+from bot.model import Delivery, Limits, Move, Priority, Reason, State, Status, Why
 from bot.rules.compose import CannotFit, compose
 from bot.rules.duplicates import Known, near, repeats
 from bot.rules.editorial import Editorial, Route
@@ -28,16 +28,11 @@ from bot.rules.templates import BadTemplate
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import deliveries as stored_deliveries
+from bot.store import plans as stored_plans
 from bot.store.accounts import AccountRow
-from bot.store.articles import Status, Stored
-from bot.store.deliveries import (
-    FIRST,
-    DecisionRow,
-    NewDelivery,
-    Plan,
-    Planned,
-    Refresh,
-)
+from bot.store.articles import Stored
+from bot.store.deliveries import FIRST
+from bot.store.plans import DecisionRow, NewDelivery, Plan, Planned, Refresh
 
 # A publisher's clock may run ahead by so much: such a date is now, not a schedule (sources of the field say minutes).
 SKEW = timedelta(minutes=10)
@@ -409,7 +404,7 @@ def _plan_some(newsroom: Newsroom) -> bool:
             price=lambda account, text: price(newsroom.accounts[account], text),
             existing=stored_deliveries.of_articles(tx, ids),
             earlier=stored_deliveries.out_of_stories(tx, batch, since=tx.now - newsroom.editorial.defaults.same_link),
-            planned_before=stored_deliveries.planned_before(tx, ids, newsroom.rules),
+            planned_before=stored_plans.planned_before(tx, ids, newsroom.rules),
         )
     newsroom.store.commit(Plan(tuple(decide(stored, view) for stored in batch), newsroom.rules))
     newsroom.crash("plan after articles")

@@ -13,14 +13,13 @@ from typing import Any
 
 from bot.errors import Duplicate, SendError
 from bot.flow.newsroom import Newsroom
-from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt, Why
+from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt, Status, Why
 from bot.networks.base import InFlight, Network, only_send_errors
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
 from bot.store.accounts import AccountRow
-from bot.store.articles import Status
-from bot.store.attempts import BeginFinish, Confirm, EndPending, Expire, Settle
+from bot.store.outcomes import BeginFinish, Confirm, EndPending, Expire, Settle
 from bot.store.stops import scopes_of
 
 # After a look that settled nothing, the next ones come after so many seconds; then always the last (x.md, section 10:

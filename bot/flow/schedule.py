@@ -22,7 +22,7 @@ from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
 from bot.store.accounts import AccountRow
-from bot.store.deliveries import SetTimes, Timed
+from bot.store.plans import SetTimes, Timed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,3 +140,37 @@ def limits_at(timing: Timing, now: datetime, *, hard_only: bool = False) -> Limi
     if hard_only:
         return Limits(hour, timing.hard_day, None)
     return Limits(hour, timing.day, timing.month)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """The pace as conditions: least distance to the last start, most starts since given instants, money this month."""
+
+    gap: timedelta = timedelta(0)
+    windows: tuple[tuple[datetime, int], ...] = ()
+    month: str = ""
+    budget: Decimal | None = None
+
+
+def pacing_at(timing: Timing, now: datetime, *, pinned: bool, over_cap: bool) -> Pacing:
+    """The account's rhythm as conditions for the start: whatever the due time said, these hold.
+
+    Clock hours and local days begin in the account's zone. A person's pin passes all but the budget; breaking news
+    that may pass the caps passes those of the newsroom, not the network's.
+    """
+    month = now.strftime("%Y-%m")
+    if pinned:
+        return Pacing(month=month, budget=timing.budget)
+    local = now.astimezone(timing.zone)
+    begins = {
+        "hour": local.replace(minute=0, second=0, microsecond=0),
+        "day": local.replace(hour=0, minute=0, second=0, microsecond=0),
+        "month": local.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
+    }
+    caps = limits_at(timing, now, hard_only=over_cap)
+    windows = tuple(
+        (begins[name], most)
+        for name, most in (("hour", caps.hour), ("day", caps.day), ("month", caps.month))
+        if most is not None
+    )
+    return Pacing(gap=timing.gap, windows=windows, month=month, budget=timing.budget)

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, and_, func, literal, or_, select, tuple_
+from sqlalchemy import Row, and_, func, literal, or_, select
 
-from bot.model import Article, Reason, State, Why
+from bot.model import Article, Reason, State, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
 from bot.rules.links import link_key
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.schema import article_keys, articles, deliveries, occupied, revisions
-
-# Sightings are written down once a day, not at each poll: enough for keys that live 400 days.
-SIGHTING = timedelta(days=1)
-
-
-class Status(StrEnum):
-    """What may come of an article."""
-
-    LIVE = "live"
-    BASELINE = "baseline"
-    HELD = "held"
-    WITHDRAWN = "withdrawn"
-    MERGED = "merged"
+from bot.store.identity import KNOWN, add_keys, known, owner
+from bot.store.schema import article_keys, articles, deliveries, revisions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +89,11 @@ class NewArticle:
 
     def record(self, tx: Tx) -> str:
         """Insert it, or attach its keys to the article that was first: the id of the one that stands."""
-        winner = _owner(tx, [key for key in self.keys if key.kind in (KeyKind.GUID, KeyKind.LINK)])
+        winner = owner(tx, [key for key in self.keys if key.kind in (KeyKind.GUID, KeyKind.LINK)])
         if winner is None:
             winner = self._first_key_owner(tx)
         if winner != self.id:
-            _add_keys(tx, winner, self.keys)
+            add_keys(tx, winner, self.keys)
             note(tx, "article_attached", winner, {"source": self.article.source, "guid": self.article.guid})
             return winner
         self._insert(tx)
@@ -117,10 +104,10 @@ class NewArticle:
         for key in self.keys:
             values = {"kind": key.kind, "value": key.value, "article": self.id, "last_seen_at": tx.now}
             if not tx.insert_unless_there(article_keys, values) and key.kind in (KeyKind.GUID, KeyKind.LINK):
-                owner = _owner(tx, [key])
-                if owner is not None and owner != self.id:
-                    tx.execute(article_keys.update().where(article_keys.c.article == self.id).values(article=owner))
-                    return owner
+                other = owner(tx, [key])
+                if other is not None and other != self.id:
+                    tx.execute(article_keys.update().where(article_keys.c.article == self.id).values(article=other))
+                    return other
         return self.id
 
     def _insert(self, tx: Tx) -> None:
@@ -185,7 +172,7 @@ class ChangedArticle:
             number = tx.execute(select(articles.c.revision).where(articles.c.id == self.id)).scalar_one()
             tx.insert(revisions, {"article": self.id, "number": number, "data": data, "seen_at": tx.now})
         _bring_back(tx, self.id)
-        return _add_keys(tx, self.id, self.keys)
+        return add_keys(tx, self.id, self.keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +186,7 @@ class SeenArticle:
     def record(self, tx: Tx) -> str:
         if self.back:
             _bring_back(tx, self.id)
-        return _add_keys(tx, self.id, self.keys)
+        return add_keys(tx, self.id, self.keys)
 
 
 Arrival = NewArticle | ChangedArticle | SeenArticle
@@ -307,163 +294,7 @@ class MarkSeen:
         return changed
 
 
-# -- keys ---------------------------------------------------------------------------------------------------------
-
-
-def _owner(tx: Tx, keys: Sequence[Key]) -> str | None:
-    """The article that one of the keys belongs to."""
-    if not keys:
-        return None
-    pairs = [(str(key.kind), key.value) for key in keys]
-    row = tx.row(
-        select(article_keys.c.article)
-        .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(pairs))
-        .order_by(article_keys.c.kind.desc(), article_keys.c.value)
-    )
-    return row.article if row else None
-
-
-def _add_keys(tx: Tx, article: str, keys: Iterable[Key]) -> str:
-    """Give the article these keys; where a link belongs to another article, the two are one story: merge them."""
-    survivor = article
-    for key in keys:
-        values = {"kind": key.kind, "value": key.value, "article": survivor, "last_seen_at": tx.now}
-        if tx.insert_unless_there(article_keys, values):
-            continue
-        owner = _owner(tx, [key])
-        if owner is not None and owner != survivor and key.kind == KeyKind.LINK:
-            survivor = merge(tx, survivor, owner)
-    stale = tx.now - SIGHTING
-    mine = article_keys.c.article == survivor
-    tx.execute(article_keys.update().where(mine, article_keys.c.last_seen_at < stale).values(last_seen_at=tx.now))
-    tx.execute(
-        articles.update().where(articles.c.id == survivor, articles.c.last_seen_at < stale).values(last_seen_at=tx.now)
-    )
-    return survivor
-
-
-def merge(tx: Tx, one: str, other: str) -> str:
-    """Two articles turn out to be one story. What is out (or may be) wins, else the older; keys and story follow."""
-    survivor, loser = _rank(tx, one, other)
-    out = (State.SENDING, State.SENT, State.UNKNOWN)
-    tx.execute(article_keys.update().where(article_keys.c.article == loser).values(article=survivor))
-    tx.execute(
-        articles.update()
-        .where(articles.c.id == loser)
-        .values(status=Status.MERGED, merged_into=survivor, unplanned=False)
-    )
-    for row in tx.rows(select(occupied).where(occupied.c.story == loser).order_by(occupied.c.attempt)):
-        here = and_(occupied.c.identity == row.identity, occupied.c.story == loser, occupied.c.occasion == row.occasion)
-        values = {"identity": row.identity, "story": survivor, "occasion": row.occasion, "attempt": row.attempt}
-        if tx.insert_unless_there(occupied, values):
-            tx.execute(occupied.delete().where(here))
-    tx.execute(deliveries.update().where(deliveries.c.story == loser).values(story=survivor))
-    tx.execute(
-        deliveries.update()
-        .where(deliveries.c.article == loser, deliveries.c.state.in_([State.WAITING, State.HELD]))
-        .values(
-            state=State.SKIPPED,
-            reason=Reason.MERGED,
-            detail=survivor,
-            updated_at=tx.now,
-            version=deliveries.c.version + 1,
-        )
-    )
-    taken = select(deliveries.c.account).where(deliveries.c.article == loser, deliveries.c.state.in_(out))
-    tx.execute(
-        deliveries.update()
-        .where(
-            deliveries.c.article == survivor,
-            deliveries.c.state.in_([State.WAITING, State.HELD]),
-            deliveries.c.account.in_(taken),
-        )
-        .values(
-            state=State.SKIPPED,
-            reason=Reason.MERGED,
-            detail=loser,
-            updated_at=tx.now,
-            version=deliveries.c.version + 1,
-        )
-    )
-    note(tx, "articles_merged", survivor, {"merged": loser})
-    return survivor
-
-
-def _rank(tx: Tx, one: str, other: str) -> tuple[str, str]:
-    out = (State.SENDING, State.SENT, State.UNKNOWN)
-    query = (
-        select(
-            articles.c.id,
-            select(func.count())
-            .where(deliveries.c.article == articles.c.id, deliveries.c.state.in_(out))
-            .scalar_subquery()
-            .label("out"),
-        )
-        .where(articles.c.id.in_([one, other]))
-        .order_by(articles.c.first_seen_at, articles.c.id)
-    )
-    ranked = sorted(tx.rows(query), key=lambda row: -row.out)
-    if len(ranked) < 2:
-        return (ranked[0].id if ranked else one), (other if ranked and ranked[0].id == one else one)
-    return ranked[0].id, ranked[1].id
-
-
 # -- reads --------------------------------------------------------------------------------------------------------
-
-
-def known_by(tx: Tx, keys: Iterable[Key]) -> dict[Key, Known]:
-    """For each key that is known, the article behind it."""
-    wanted = sorted({(str(key.kind), key.value) for key in keys})
-    found: dict[Key, Known] = {}
-    for start in range(0, len(wanted), 400):  # SQLite binds at most 32,766 variables; small chunks plan well
-        part = wanted[start : start + 400]
-        query = (
-            select(article_keys.c.kind, article_keys.c.value, *_KNOWN)
-            .join(articles, articles.c.id == article_keys.c.article)
-            .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(part))
-            .order_by(article_keys.c.kind, article_keys.c.value)
-        )
-        for row in tx.rows(query):
-            found[Key(KeyKind(row.kind), row.value)] = _known(row)
-    return found
-
-
-_KNOWN = (
-    articles.c.id,
-    articles.c.source,
-    articles.c.guid,
-    articles.c.headline,
-    articles.c.link,
-    articles.c.published_at,
-    articles.c.first_seen_at,
-    articles.c.digest,
-    articles.c.status,
-)
-
-
-def _known(row: Row[Any]) -> Known:
-    return Known(
-        id=row.id,
-        source=row.source,
-        guid=row.guid,
-        headline=row.headline,
-        link=row.link,
-        published_at=row.published_at,
-        first_seen_at=row.first_seen_at,
-        digest=row.digest,
-        status=row.status,
-    )
-
-
-def ids_of(tx: Tx, wanted: Iterable[str]) -> dict[str, int]:
-    """How many ids of its source each of these articles was seen under."""
-    query = (
-        select(article_keys.c.article, func.count().label("ids"))
-        .where(article_keys.c.article.in_(sorted(wanted)), article_keys.c.kind == KeyKind.GUID)
-        .group_by(article_keys.c.article)
-        .order_by(article_keys.c.article)
-    )
-    return {row.article: int(row.ids) for row in tx.rows(query)}
 
 
 def known_headlines(tx: Tx, source: str, headlines: Iterable[str]) -> list[str]:
@@ -480,12 +311,12 @@ def known_headlines(tx: Tx, source: str, headlines: Iterable[str]) -> list[str]:
 def recent(tx: Tx, *, since: datetime, limit: int = 500) -> list[Known]:
     """Articles first seen since then (baseline and merged left out), newest first."""
     query = (
-        select(*_KNOWN)
+        select(*KNOWN)
         .where(articles.c.first_seen_at >= since, articles.c.status.in_([Status.LIVE, Status.HELD]))
         .order_by(articles.c.first_seen_at.desc(), articles.c.id)
         .limit(limit)
     )
-    return [_known(row) for row in tx.rows(query)]
+    return [known(row) for row in tx.rows(query)]
 
 
 def by_id(tx: Tx, article: str) -> Stored | None:

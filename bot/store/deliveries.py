@@ -13,7 +13,7 @@ from bot.model import MOVES, Delivery, Move, Priority, Reason, State, Why
 from bot.store.accounts import Effect, affect
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.schema import accounts, articles, decisions, deliveries
+from bot.store.schema import accounts, deliveries
 
 FIRST = "first"  # the occasion of an article's first post on an account
 
@@ -97,207 +97,6 @@ def move(tx: Tx, current: Delivery, step: Move, why: Why, **changes: Any) -> boo
         )
     )
     return moved == 1
-
-
-# -- intents of plan ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionRow:
-    """Why an article goes to an account, or not. The account "" stands for all (no route, baseline)."""
-
-    account: str
-    yes: bool
-    reasons: tuple[Why, ...]
-    trace: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewDelivery:
-    """A delivery as plan makes it: waiting, held, or at once skipped with its reason."""
-
-    id: str
-    account: str
-    occasion: str
-    state: State
-    why: Why
-    priority: Priority
-    route: str
-    ready_at: datetime
-    ready_why: Reason | None
-    fresh_until: datetime | None
-    pinned_at: datetime | None = None
-    text: str = ""
-    length: int = 0
-    cost: str = "0"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refresh:
-    """New facts for a delivery that still waits or is held (text, time limits), or a move that the rules make."""
-
-    current: Delivery
-    move: Move | None = None
-    why: Why | None = None
-    changes: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """What plan decided for one article's revision."""
-
-    article: str
-    story: str
-    revision: int
-    decisions: tuple[DecisionRow, ...]
-    new: tuple[NewDelivery, ...] = ()
-    refresh: tuple[Refresh, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Intent: the plans of several articles; an article that changed meanwhile is left for the next round."""
-
-    plans: tuple[Planned, ...]
-    rules: int
-    lock: str = ""
-
-    def apply(self, tx: Tx) -> int:
-        """How many deliveries are new."""
-        made = 0
-        touched = {item.account for plan in self.plans for item in plan.new}
-        touched |= {item.current.account for plan in self.plans for item in plan.refresh}
-        mark_dirty(tx, touched)
-        for plan in self.plans:
-            if tx.changed(
-                articles.update()
-                .where(articles.c.id == plan.article, articles.c.revision == plan.revision, articles.c.unplanned)
-                .values(unplanned=False)
-            ):
-                self._decide(tx, plan)
-                made += self._deliver(tx, plan)
-        return made
-
-    def _decide(self, tx: Tx, plan: Planned) -> None:
-        for decision in plan.decisions:
-            tx.insert_or_update(
-                decisions,
-                {
-                    "article": plan.article,
-                    "account": decision.account,
-                    "rules": self.rules,
-                    "revision": plan.revision,
-                    "yes": decision.yes,
-                    "reasons": whys_to_json(decision.reasons),
-                    "trace": list(decision.trace),
-                    "at": tx.now,
-                },
-            )
-
-    def _deliver(self, tx: Tx, plan: Planned) -> int:
-        made = 0
-        for new in plan.new:
-            made += tx.insert_unless_there(deliveries, _row(tx, plan, new, self.rules))
-        for refresh in plan.refresh:
-            current = refresh.current
-            changes = {**refresh.changes, "rules": self.rules, "revision": plan.revision}
-            if refresh.move is not None and refresh.why is not None:
-                move(tx, current, refresh.move, refresh.why, **changes)
-            else:
-                tx.execute(
-                    deliveries.update()
-                    .where(
-                        deliveries.c.id == current.id,
-                        deliveries.c.version == current.version,
-                        deliveries.c.state == current.state,
-                    )
-                    .values(updated_at=tx.now, version=current.version + 1, **changes)
-                )
-        return made
-
-
-def _row(tx: Tx, plan: Planned, new: NewDelivery, rules: int) -> dict[str, Any]:
-    return {
-        "id": new.id,
-        "article": plan.article,
-        "story": plan.story,
-        "account": new.account,
-        "occasion": new.occasion,
-        "state": new.state,
-        "reason": new.why.reason,
-        "detail": new.why.detail,
-        "priority": new.priority,
-        "route": new.route,
-        "rules": rules,
-        "revision": plan.revision,
-        "ready_at": new.ready_at,
-        "ready_why": new.ready_why,
-        "due_why": [],
-        "fresh_until": new.fresh_until,
-        "pinned_at": new.pinned_at,
-        "text": new.text,
-        "length": new.length,
-        "cost": new.cost,
-        "generation": 1,
-        "tries": 0,
-        "retry_words": "",
-        "created_at": tx.now,
-        "updated_at": tx.now,
-        "version": 1,
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """When one waiting delivery is due, with why; or that no time is left for it."""
-
-    current: Delivery
-    due_at: datetime | None
-    why: tuple[Why, ...]
-    move: Move | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SetTimes:
-    """Intent: an account's timetable. What moved meanwhile keeps its time; the account stays dirty if it changed."""
-
-    account: str
-    account_version: int
-    times: tuple[Timed, ...]
-
-    @property
-    def lock(self) -> str:
-        return self.account
-
-    def apply(self, tx: Tx) -> None:
-        tx.execute(
-            accounts.update()
-            .where(accounts.c.name == self.account, accounts.c.version == self.account_version)
-            .values(dirty=False)
-        )
-        for timed in self.times:
-            current = timed.current
-            if timed.move is not None:
-                target = MOVES[current.state, timed.move]
-                changes: dict[str, Any] = {
-                    "state": target,
-                    "reason": timed.why[0].reason,
-                    "detail": timed.why[0].detail,
-                    "updated_at": tx.now,
-                    "version": current.version + 1,
-                    "due_at": None,
-                }
-            else:
-                changes = {"due_at": timed.due_at, "due_why": whys_to_json(timed.why)}
-            tx.execute(
-                deliveries.update()
-                .where(
-                    deliveries.c.id == current.id,
-                    deliveries.c.version == current.version,
-                    deliveries.c.state == State.WAITING,
-                )
-                .values(**changes)
-            )
 
 
 # -- intents of deliver and of people -----------------------------------------------------------------------------
@@ -401,17 +200,6 @@ def of_articles(tx: Tx, ids: Iterable[str]) -> dict[str, list[Delivery]]:
     return found
 
 
-def decisions_of(tx: Tx, article: str) -> list[tuple[str, int, DecisionRow]]:
-    """The newest decision per account: (account, rules revision, decision)."""
-    query = select(decisions).where(decisions.c.article == article).order_by(decisions.c.account, decisions.c.rules)
-    newest: dict[str, tuple[str, int, DecisionRow]] = {}
-    for row in tx.rows(query):
-        reasons = whys_from_json(row.reasons)
-        decision = DecisionRow(account=row.account, yes=row.yes, reasons=reasons, trace=tuple(row.trace))
-        newest[row.account] = (row.account, row.rules, decision)
-    return list(newest.values())
-
-
 def waiting(tx: Tx, account: str) -> list[Delivery]:
     """What waits on an account, by time."""
     query = (
@@ -471,17 +259,6 @@ def out_of_stories(tx: Tx, wanted: Iterable[Any], *, since: datetime) -> dict[st
         if row.article != mine:
             found.setdefault(mine, {}).setdefault(row.account, delivery(row))
     return found
-
-
-def planned_before(tx: Tx, ids: Iterable[str], rules: int) -> frozenset[str]:
-    """Which of these articles were decided on under older rules."""
-    query = (
-        select(decisions.c.article)
-        .where(decisions.c.article.in_(sorted(ids)), decisions.c.rules < rules, decisions.c.account != "")
-        .distinct()
-        .order_by(decisions.c.article)
-    )
-    return frozenset(row.article for row in tx.rows(query))
 
 
 def rehearsed(tx: Tx, account: str, *, limit: int) -> list[datetime]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from bot.model import Status
 from bot.rules.editorial import Editorial
-from bot.store.articles import Status
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import accounts, articles, rules

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Row, or_, select
 
-from bot.model import Reason
-from bot.store.articles import Arrival, NewArticle, Status, withdraw
+from bot.model import Reason, Status
+from bot.store.articles import Arrival, NewArticle, withdraw
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import articles, meta, sources

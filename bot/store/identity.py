@@ -1,0 +1,171 @@
+"""Which article a key belongs to, and what happens when two articles turn out to be one story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, func, select, tuple_
+
+from bot.model import Reason, State, Status
+from bot.rules.duplicates import Key, KeyKind, Known
+from bot.store.audit import note
+from bot.store.engine import Tx
+from bot.store.schema import article_keys, articles, deliveries, occupied
+
+# Sightings are written down once a day, not at each poll: enough for keys that live 400 days.
+SIGHTING = timedelta(days=1)
+
+
+KNOWN = (
+    articles.c.id,
+    articles.c.source,
+    articles.c.guid,
+    articles.c.headline,
+    articles.c.link,
+    articles.c.published_at,
+    articles.c.first_seen_at,
+    articles.c.digest,
+    articles.c.status,
+)
+
+
+def owner(tx: Tx, keys: Sequence[Key]) -> str | None:
+    """The article that one of the keys belongs to."""
+    if not keys:
+        return None
+    pairs = [(str(key.kind), key.value) for key in keys]
+    row = tx.row(
+        select(article_keys.c.article)
+        .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(pairs))
+        .order_by(article_keys.c.kind.desc(), article_keys.c.value)
+    )
+    return row.article if row else None
+
+
+def add_keys(tx: Tx, article: str, keys: Iterable[Key]) -> str:
+    """Give the article these keys; where a link belongs to another article, the two are one story: merge them."""
+    survivor = article
+    for key in keys:
+        values = {"kind": key.kind, "value": key.value, "article": survivor, "last_seen_at": tx.now}
+        if tx.insert_unless_there(article_keys, values):
+            continue
+        other = owner(tx, [key])
+        if other is not None and other != survivor and key.kind == KeyKind.LINK:
+            survivor = merge(tx, survivor, other)
+    stale = tx.now - SIGHTING
+    mine = article_keys.c.article == survivor
+    tx.execute(article_keys.update().where(mine, article_keys.c.last_seen_at < stale).values(last_seen_at=tx.now))
+    tx.execute(
+        articles.update().where(articles.c.id == survivor, articles.c.last_seen_at < stale).values(last_seen_at=tx.now)
+    )
+    return survivor
+
+
+def merge(tx: Tx, one: str, other: str) -> str:
+    """Two articles turn out to be one story. What is out (or may be) wins, else the older; keys and story follow."""
+    survivor, loser = _rank(tx, one, other)
+    out = (State.SENDING, State.SENT, State.UNKNOWN)
+    tx.execute(article_keys.update().where(article_keys.c.article == loser).values(article=survivor))
+    tx.execute(
+        articles.update()
+        .where(articles.c.id == loser)
+        .values(status=Status.MERGED, merged_into=survivor, unplanned=False)
+    )
+    for row in tx.rows(select(occupied).where(occupied.c.story == loser).order_by(occupied.c.attempt)):
+        here = and_(occupied.c.identity == row.identity, occupied.c.story == loser, occupied.c.occasion == row.occasion)
+        values = {"identity": row.identity, "story": survivor, "occasion": row.occasion, "attempt": row.attempt}
+        if tx.insert_unless_there(occupied, values):
+            tx.execute(occupied.delete().where(here))
+    tx.execute(deliveries.update().where(deliveries.c.story == loser).values(story=survivor))
+    tx.execute(
+        deliveries.update()
+        .where(deliveries.c.article == loser, deliveries.c.state.in_([State.WAITING, State.HELD]))
+        .values(
+            state=State.SKIPPED,
+            reason=Reason.MERGED,
+            detail=survivor,
+            updated_at=tx.now,
+            version=deliveries.c.version + 1,
+        )
+    )
+    taken = select(deliveries.c.account).where(deliveries.c.article == loser, deliveries.c.state.in_(out))
+    tx.execute(
+        deliveries.update()
+        .where(
+            deliveries.c.article == survivor,
+            deliveries.c.state.in_([State.WAITING, State.HELD]),
+            deliveries.c.account.in_(taken),
+        )
+        .values(
+            state=State.SKIPPED,
+            reason=Reason.MERGED,
+            detail=loser,
+            updated_at=tx.now,
+            version=deliveries.c.version + 1,
+        )
+    )
+    note(tx, "articles_merged", survivor, {"merged": loser})
+    return survivor
+
+
+def _rank(tx: Tx, one: str, other: str) -> tuple[str, str]:
+    out = (State.SENDING, State.SENT, State.UNKNOWN)
+    query = (
+        select(
+            articles.c.id,
+            select(func.count())
+            .where(deliveries.c.article == articles.c.id, deliveries.c.state.in_(out))
+            .scalar_subquery()
+            .label("out"),
+        )
+        .where(articles.c.id.in_([one, other]))
+        .order_by(articles.c.first_seen_at, articles.c.id)
+    )
+    ranked = sorted(tx.rows(query), key=lambda row: -row.out)
+    if len(ranked) < 2:
+        return (ranked[0].id if ranked else one), (other if ranked and ranked[0].id == one else one)
+    return ranked[0].id, ranked[1].id
+
+
+def known_by(tx: Tx, keys: Iterable[Key]) -> dict[Key, Known]:
+    """For each key that is known, the article behind it."""
+    wanted = sorted({(str(key.kind), key.value) for key in keys})
+    found: dict[Key, Known] = {}
+    for start in range(0, len(wanted), 400):  # SQLite binds at most 32,766 variables; small chunks plan well
+        part = wanted[start : start + 400]
+        query = (
+            select(article_keys.c.kind, article_keys.c.value, *KNOWN)
+            .join(articles, articles.c.id == article_keys.c.article)
+            .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(part))
+            .order_by(article_keys.c.kind, article_keys.c.value)
+        )
+        for row in tx.rows(query):
+            found[Key(KeyKind(row.kind), row.value)] = known(row)
+    return found
+
+
+def known(row: Row[Any]) -> Known:
+    return Known(
+        id=row.id,
+        source=row.source,
+        guid=row.guid,
+        headline=row.headline,
+        link=row.link,
+        published_at=row.published_at,
+        first_seen_at=row.first_seen_at,
+        digest=row.digest,
+        status=row.status,
+    )
+
+
+def ids_of(tx: Tx, wanted: Iterable[str]) -> dict[str, int]:
+    """How many ids of its source each of these articles was seen under."""
+    query = (
+        select(article_keys.c.article, func.count().label("ids"))
+        .where(article_keys.c.article.in_(sorted(wanted)), article_keys.c.kind == KeyKind.GUID)
+        .group_by(article_keys.c.article)
+        .order_by(article_keys.c.article)
+    )
+    return {row.article: int(row.ids) for row in tx.rows(query)}

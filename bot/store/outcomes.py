@@ -1,0 +1,277 @@
+"""How an attempt ends, and where that moves its delivery. Every move here names its attempt: what another attempt
+superseded moves nothing, and a receipt that comes late settles the doubt about its own attempt only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Why
+from bot.store.accounts import Effect, affect
+from bot.store.attempts import charge
+from bot.store.audit import note
+from bot.store.deliveries import mark_dirty
+from bot.store.engine import Tx
+from bot.store.schema import attempts, deliveries, occupied
+from bot.store.stops import Scope, stopped_by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Intent: the outcome of an attempt, and where its delivery goes. False: it came late and moved nothing."""
+
+    attempt: Attempt
+    outcome: Outcome
+    move: Move | None
+    why: Why
+    words: str = ""
+    status: int | None = None
+    request_id: str | None = None
+    receipt: Receipt | None = None
+    container: str | None = None
+    lease: timedelta | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    effect: Effect = field(default_factory=Effect)
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        affect(tx, self.attempt.account, self.effect)
+        if not self._end_attempt(tx):
+            return self._came_late(tx)
+        if self.outcome in PROVED_NOT_OUT:
+            release(tx, self.attempt)
+        if self.move is not None:
+            self._move(tx, State.SENDING)
+            mark_dirty(tx, [self.attempt.account])
+        return True
+
+    def _end_attempt(self, tx: Tx) -> bool:
+        changes: dict[str, Any] = {} if self.lease is None else {"lease_until": tx.now + self.lease}
+        return (
+            tx.changed(
+                attempts.update()
+                .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.OPEN)
+                .values(
+                    outcome=self.outcome,
+                    ended_at=tx.now,
+                    words=self.words,
+                    status=self.status,
+                    request_id=self.request_id,
+                    container=self.container,
+                    counts=self.outcome not in PROVED_NOT_OUT,
+                    **_receipt_columns(self.receipt),
+                    **changes,
+                )
+            )
+            == 1
+        )
+
+    def _move(self, tx: Tx, state: State) -> bool:
+        assert self.move is not None
+        return _move_by_attempt(tx, self.attempt, state, self.move, self.why, self.receipt, self.changes)
+
+    def _came_late(self, tx: Tx) -> bool:
+        """The lease was over before. A receipt still settles a doubt about this very attempt; else it is noted."""
+        late = f"{self.outcome}: {self.words}" if self.words else str(self.outcome)
+        tx.execute(attempts.update().where(attempts.c.id == self.attempt.id).values(late_words=late))
+        if self.receipt is None:
+            return False
+        settled = Settle(attempt=self.attempt, move=Move.FOUND, why=self.why, receipt=self.receipt).apply(tx)
+        if not settled:
+            detail = {"attempt": self.attempt.id, "remote_id": self.receipt.remote_id, "url": self.receipt.url}
+            note(tx, "late_receipt", self.attempt.delivery, detail)
+        return settled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Intent: an unknown attempt found, proved absent, or given up on. False: it was settled otherwise meanwhile."""
+
+    attempt: Attempt
+    move: Move
+    why: Why
+    receipt: Receipt | None = None
+    words: str = ""
+    who: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        mark_dirty(tx, [self.attempt.account])
+        state = State.UNKNOWN
+        if not self._move(tx, state):
+            state = State.HELD
+            if (state, self.move) not in MOVES or not self._move(tx, state):
+                return False
+        outcome = {Move.FOUND: Outcome.FOUND, Move.SAID_THERE: Outcome.FOUND}.get(self.move)
+        if self.move in (Move.ABSENT, Move.SAID_ABSENT) or self.why.reason is Reason.WITHDRAWN:
+            outcome = Outcome.ABSENT
+            release(tx, self.attempt)
+        if outcome is not None:
+            tx.execute(
+                attempts.update()
+                .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.UNKNOWN)
+                .values(
+                    outcome=outcome,
+                    late_words=self.words or None,
+                    counts=outcome is Outcome.FOUND,
+                    **_receipt_columns(self.receipt),
+                )
+            )
+        if self.who:
+            note(tx, f"delivery_{self.move}", self.attempt.delivery, {"attempt": self.attempt.id}, who=self.who)
+        return True
+
+    def _move(self, tx: Tx, state: State) -> bool:
+        return _move_by_attempt(tx, self.attempt, state, self.move, self.why, self.receipt, self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Intent: a lease is over and no outcome was recorded: the delivery is unknown. False: one came just now."""
+
+    attempt: Attempt
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        mark_dirty(tx, [self.attempt.account])
+        expired = tx.changed(
+            attempts.update()
+            .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.OPEN)
+            .values(outcome=Outcome.UNKNOWN, ended_at=tx.now, words="No outcome was recorded before the lease ended.")
+        )
+        if not expired:
+            return False
+        doubt = {"doubted_at": tx.now}
+        return _move_by_attempt(tx, self.attempt, State.SENDING, Move.MAYBE_SENT, Why(Reason.LOST_REPLY), None, doubt)
+
+
+@dataclass(frozen=True, slots=True)
+class BeginFinish:
+    """Intent: phase two of a pending attempt starts now, unless a stop is on. False: it may not."""
+
+    attempt: Attempt
+    lease: timedelta
+    scopes: tuple[tuple[Scope, str], ...]
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        if stopped_by(tx, self.scopes) is not None:
+            return False
+        return (
+            tx.changed(
+                attempts.update()
+                .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.PENDING)
+                .values(finishing_at=tx.now, lease_until=tx.now + self.lease)
+            )
+            == 1
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndPending:
+    """Intent: a pending attempt is published, or its container is gone and nothing was."""
+
+    attempt: Attempt
+    outcome: Outcome
+    move: Move
+    why: Why
+    receipt: Receipt | None = None
+    words: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lock(self) -> str:
+        return self.attempt.account
+
+    def apply(self, tx: Tx) -> bool:
+        mark_dirty(tx, [self.attempt.account])
+        ended = tx.changed(
+            attempts.update()
+            .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.PENDING)
+            .values(
+                outcome=self.outcome,
+                ended_at=tx.now,
+                words=self.words,
+                counts=self.outcome not in PROVED_NOT_OUT,
+                **_receipt_columns(self.receipt),
+            )
+        )
+        if not ended:
+            return False
+        if self.outcome in PROVED_NOT_OUT:
+            release(tx, self.attempt)
+        return _move_by_attempt(tx, self.attempt, State.SENDING, self.move, self.why, self.receipt, self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Intent: these sent posts were read back. A receipt that is not there is noted for an alert (`not_visible`)."""
+
+    account: str
+    there: tuple[str, ...]
+    not_there: tuple[str, ...]
+
+    @property
+    def lock(self) -> str:
+        return self.account
+
+    def apply(self, tx: Tx) -> None:
+        seen = [*self.there, *self.not_there]
+        tx.execute(
+            deliveries.update()
+            .where(deliveries.c.id.in_(seen), deliveries.c.state == State.SENT)
+            .values(confirmed_at=tx.now)
+        )
+        for missing in self.not_there:
+            note(tx, "not_visible", missing, {"account": self.account})
+
+
+def _receipt_columns(receipt: Receipt | None) -> dict[str, Any]:
+    return {} if receipt is None else {"remote_id": receipt.remote_id, "url": receipt.url}
+
+
+def _move_by_attempt(
+    tx: Tx,
+    named: Attempt,
+    state: State,
+    step: Move,
+    why: Why,
+    receipt: Receipt | None,
+    changes: Mapping[str, Any],
+) -> bool:
+    """A move of the delivery that names its attempt: what another attempt superseded moves nothing."""
+    values: dict[str, Any] = {"reason": why.reason, "detail": why.detail, **changes}
+    target = MOVES[state, step]
+    if target is State.SENT and receipt is not None:
+        values |= {"sent_at": receipt.at or tx.now, "remote_id": receipt.remote_id, "url": receipt.url}
+    return (
+        tx.changed(
+            deliveries.update()
+            .where(deliveries.c.id == named.delivery, deliveries.c.state == state, deliveries.c.attempt == named.id)
+            .values(state=target, updated_at=tx.now, version=deliveries.c.version + 1, **values)
+        )
+        == 1
+    )
+
+
+def release(tx: Tx, named: Attempt) -> None:
+    """Proved not out: the story's place on the account is free again, and its money was not spent."""
+    tx.execute(occupied.delete().where(occupied.c.identity == named.identity, occupied.c.attempt == named.id))
+    charge(tx, named.identity, named.started_at.strftime("%Y-%m"), -Decimal(named.payload.cost))
