@@ -17,7 +17,7 @@ import json as _json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlencode
 
@@ -26,8 +26,9 @@ import httpx
 
 from bot.addresses import Refused, Target, aim, is_literal, is_public, next_hop
 from bot.answer import Oversize, Response, expand, remaining, reset_time, server_date
+from bot.budget import HostBudgets
 from bot.clock import Clock
-from bot.errors import NotSent, Unreachable, WirepostError
+from bot.errors import Busy, NotSent, Unreachable, WirepostError
 from bot.proof import verdict
 from bot.secrets import redact
 from bot.wire import Lines, Place, Resolve, Trip
@@ -108,6 +109,7 @@ class Door(httpx.BaseTransport):
         self._user_agent = user_agent
         self._proxied = proxy is not None
         self._proxy_layers = int(proxy is not None and proxy.startswith("https:"))
+        self._budgets = HostBudgets(clock)
         self._lines = Lines(clock, network_backend=network_backend, resolve=resolve, proxy=proxy, ca_file=ca_file)
 
     def publishing(
@@ -119,17 +121,20 @@ class Door(httpx.BaseTransport):
         deadline: float = 30.0,
         allow_private: bool = False,
         max_bytes: int = PUBLISHING_BYTES,
+        per_host: tuple[int, timedelta] | None = None,
+        heard: Heard | None = None,
     ) -> Http:
         """Requests of one attempt. `deadline` (seconds) is the total of each single request.
 
         `started_*` are the two local clocks as read before the start transaction. A request that isn't `safe` writes
         its first byte only if both say that at most `send_within` seconds passed; else NotSent (an attempt that slept
-        may have been taken for dead). Without them (a check, a refresh) there is no such bound.
+        may have been taken for dead). Without them (a check, a refresh) there is no such bound. `per_host` is how many
+        requests in what time this process may make to one host; `heard` is told of each answer.
         """
         guard = None
         if started_wall is not None and started_monotonic is not None:
             guard = _SendBy(self._clock, started_wall, started_monotonic, send_within)
-        return _Publishing(self, deadline, allow_private, max_bytes, guard)
+        return _Publishing(self, deadline, allow_private, max_bytes, guard, per_host, heard)
 
     def reading(
         self,
@@ -139,12 +144,14 @@ class Door(httpx.BaseTransport):
         max_bytes: int = READING_BYTES,
         max_redirects: int = 5,
         headers: Mapping[str, str] | None = None,
+        per_host: tuple[int, timedelta] | None = None,
+        heard: Heard | None = None,
     ) -> Http:
         """Requests that change nothing, whatever their `safe` says. `deadline` is the total, redirects included.
 
         `allow_private` opens private addresses to the host asked for, never to one that it redirects to.
         """
-        rules = _Rules(deadline, allow_private, max_bytes, safe=True)
+        rules = _Rules(deadline, allow_private, max_bytes, safe=True, per_host=per_host, heard=heard)
         return _Reading(self, self._clock, rules, max_redirects, dict(headers or {}))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -164,6 +171,7 @@ class Door(httpx.BaseTransport):
 
     def passed(self, rules: _Rules, target: Target, method: str, headers: _Headers, content: bytes | None) -> Response:
         """One request and its answer, without redirects. Raises only the project's errors (see `bot/proof.py`)."""
+        self._within_budget(rules, target.host)
         trip = Trip(
             self._clock,
             rules.deadline,
@@ -175,11 +183,23 @@ class Door(httpx.BaseTransport):
         )
         failed: WirepostError
         try:
-            return self._exchange(trip, target, method, headers, content, rules.max_bytes)
+            response = self._exchange(trip, target, method, headers, content, rules.max_bytes)
+            if rules.heard is not None:
+                rules.heard(response)
+            return response
         except Exception as error:  # noqa: BLE001 -- whatever it was: if a byte left it is in doubt, else it is not
             failed = verdict(error, trip, target.host, safe=rules.safe, seconds=rules.deadline)
         # Raised out here, so that nothing hangs on it as context: httpcore's and h11's errors quote header values.
         raise failed
+
+    def _within_budget(self, rules: _Rules, host: str) -> None:
+        """Raises Busy (Unreachable for what changes nothing): nothing is sent that the host would count against us."""
+        wait = self._budgets.take(host, *rules.per_host) if rules.per_host is not None else 0.0
+        if wait > 0 and rules.safe:
+            raise Unreachable(f"{host} allows this machine no more requests for {wait:.0f} s.", retry_after=wait)
+        if wait > 0:
+            until = self._clock.now() + timedelta(seconds=wait)
+            raise Busy(f"{host} allows this machine no more requests for {wait:.0f} s.", until=until)
 
     def _exchange(
         self, trip: Trip, target: Target, method: str, headers: _Headers, content: bytes | None, cap: int
@@ -219,6 +239,8 @@ class Door(httpx.BaseTransport):
         return [(name.encode("ascii"), value.encode()) for name, value in sent.items()]
 
 
+#: Is told of an answer: what its headers say of clocks and limits.
+Heard = Callable[[Response], None]
 #: Lower-case names to values.
 _Headers = Mapping[str, str]
 
@@ -232,6 +254,8 @@ class _Rules:
     max_bytes: int
     safe: bool
     guard: Callable[[], None] | None = None
+    per_host: tuple[int, timedelta] | None = None
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +286,8 @@ class _Publishing:
     allow_private: bool
     max_bytes: int
     guard: _SendBy | None
+    per_host: tuple[int, timedelta] | None
+    heard: Heard | None
 
     def request(
         self,
@@ -276,7 +302,10 @@ class _Publishing:
         safe: bool = False,
         redirects: int = 0,
     ) -> Response:
-        rules = _Rules(self.deadline, self.allow_private, self.max_bytes, safe, None if safe else self.guard)
+        guard = None if safe else self.guard
+        rules = _Rules(
+            self.deadline, self.allow_private, self.max_bytes, safe, guard, per_host=self.per_host, heard=self.heard
+        )
         target, sent, body = _prepared(rules, url, params, headers, json, form, content)
         return self.door.passed(rules, target, method, sent, body)
 

@@ -25,6 +25,8 @@ from bot.secrets import REDACTED, redact
 
 #: They print addresses, headers or tokens below WARNING.
 LOUD = ("httpx", "httpcore", "tweepy", "oauthlib", "requests_oauthlib", "requests", "urllib3")
+#: They say at INFO what is said in our own events.
+CHATTY = ("apscheduler", "alembic")
 #: A repeated message is printed again only after these distances (seconds), and then hourly: a failure each second
 #: makes 28 lines in a day instead of 86,400.
 DISTANCES = (10.0, 60.0, 600.0, 3600.0)
@@ -80,7 +82,7 @@ def configure(*, json: bool, level: str = "info", stream: TextIO | None = None, 
     root = logging.getLogger()
     root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, _Pipe)] + [_Pipe()]
     root.setLevel(lowest)
-    for name in LOUD:
+    for name in (*LOUD, *CHATTY):
         logging.getLogger(name).setLevel(max(logging.WARNING, lowest))
 
 
@@ -210,3 +212,11 @@ def _shown(name: str, value: Any, depth: int) -> Any:
         return redact(str(value) if isinstance(value, BaseException) else repr(value))
     except Exception:  # noqa: BLE001 -- a broken repr must not break the caller
         return f"<{type(value).__name__}>"
+
+
+# Before `configure`: warnings only, to standard error, so that a command's results stand alone on standard output.
+structlog.configure(
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    logger_factory=_Lines(None),
+    processors=[structlog.processors.add_log_level, _without_secrets, structlog.dev.ConsoleRenderer(colors=False)],
+)

@@ -328,11 +328,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """What a network documents of its own patience; the newsroom's caps come on top. None = no such limit."""
+    """What a network documents of its own patience; the newsroom's caps come on top. None = no such limit.
+
+    `per_host`: requests of any kind within a time that one address of ours may make to one host, over all accounts.
+    """
 
     gap: timedelta = timedelta(0)
     hour: int | None = None
     day: int | None = None
+    per_host: tuple[int, timedelta] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 
 

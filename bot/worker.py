@@ -13,12 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 from bot import alerts
 from bot.app import App, begin
 from bot.errors import StoreError, WirepostError
 from bot.flow import check, deliver, discover, plan, reconcile, restore, schedule
+from bot.log import events
 from bot.store import deliveries, sources
 from bot.store.audit import Note
 from bot.store.workers import Beat, Leave
@@ -40,7 +39,7 @@ STOP_WITHIN = 25.0
 # After the store failed: the next try.
 STORE_RETRY = 2.0
 
-log = structlog.get_logger("worker")
+log = events("worker")
 
 
 class Worker:
@@ -235,7 +234,7 @@ class Worker:
         if wait <= timedelta(0):
             self.wake(step)
             return
-        at = datetime.now().astimezone() + wait  # noqa: TID251 -- the scheduler's own clock, not ours
+        at = self.newsroom.clock.now() + wait
         self._scheduler.add_job(self.wake, "date", args=[step], run_date=at, id=f"timer {step}", replace_existing=True)
 
     def _watch_sources(self) -> None:

@@ -12,11 +12,14 @@ from datetime import datetime, timedelta
 
 from bot.errors import AuthFailed, Expired, Misconfigured, SendError
 from bot.flow.newsroom import Newsroom
+from bot.log import events
 from bot.model import Identity, Reason
 from bot.networks.base import only_send_errors
 from bot.store import accounts as stored_accounts
 from bot.store.accounts import AccountRow, BeginRefresh, Checked, CheckFailed, EndRefresh
 from bot.store.audit import Note
+
+log = events("check")
 
 # A dead login is noticed at the latest so long after it died (ux: "at the hourly check").
 EVERY = timedelta(hours=1)
@@ -35,14 +38,17 @@ class Parked:
     words: str
 
 
-def due(row: AccountRow, now: datetime, *, live: bool) -> bool:
-    """Is it time to ask who we are? Rehearsing accounts are asked only by hand. Pure."""
+def due(row: AccountRow, now: datetime, *, live: bool, skewed: bool) -> bool:
+    """Is it time to ask who we are? Rehearsing accounts are asked only by hand. Pure.
+
+    `skewed`: our clock and the networks' disagree so far that nothing is published; each answer tells the time anew.
+    """
     if not live:
         return False
     if row.probe_at is not None and row.probe_at > now:
         return False
     stale = row.checked_at is None or now - row.checked_at >= EVERY
-    return stale or row.identity is None or row.breaker is not None or row.token_over_at is not None
+    return stale or skewed or row.identity is None or row.breaker is not None or row.token_over_at is not None
 
 
 def parked(error: SendError) -> Parked:
@@ -64,7 +70,9 @@ def run(newsroom: Newsroom) -> bool:
         now = tx.now
     changed = False
     for name, row in rows.items():
-        if name in newsroom.accounts and due(row, now, live=row.live_since is not None):
+        if name in newsroom.accounts and due(
+            row, now, live=row.live_since is not None, skewed=newsroom.parked_by_clock
+        ):
             was_good = row.identity is not None and row.breaker is None and row.token_over_at is None
             good = (row.token_over_at is None or renew(newsroom, name)) and confirm_identity(newsroom, name)
             changed = changed or good != was_good
@@ -80,11 +88,13 @@ def confirm_identity(newsroom: Newsroom, account: str) -> bool:
     if isinstance(result, Identity):
         network = newsroom.accounts[account].network.name
         if newsroom.store.commit(Checked(account, network, result)):
+            log.info("checked", account=account, network=network, identity=result.name)
             return True
         words = f"Another account of the settings is {result.name} already: one identity, one name."
         newsroom.store.commit(CheckFailed(account, Reason.LOGIN, words, PROBE[Reason.LOGIN]))
         return False
     what = parked(result)
+    log.warning("check_failed", account=account, parked=what.breaker, words=what.words)
     newsroom.store.commit(CheckFailed(account, what.breaker, what.words, PROBE[what.breaker]))
     return False
 
@@ -104,7 +114,7 @@ def _asked_once(newsroom: Newsroom, account: str) -> Identity | SendError:
         row = stored_accounts.by_name(tx, account)
     assert row is not None
     try:
-        return newsroom.safely(newsroom.adapter(row, newsroom.reading(newsroom.accounts[account].options)).check)
+        return newsroom.safely(newsroom.reader(row).check)
     except Exception as error:  # noqa: BLE001 -- the seam's rule: anything unexpected is Unknown
         return only_send_errors(error)
 
@@ -121,10 +131,9 @@ def renew(newsroom: Newsroom, account: str) -> bool:
         BeginRefresh(account, newsroom.worker, REFRESH_LEASE, row.refreshed_at)
     ):
         return False
-    options = newsroom.accounts[account].options
     newsroom.crash("check before refresh")
     try:
-        fresh = newsroom.adapter(row, newsroom.publishing(options)).refresh()
+        fresh = newsroom.publisher(row).refresh()
     except Exception as error:  # noqa: BLE001 -- the seam's rule: anything unexpected is Unknown
         newsroom.store.commit(EndRefresh(account, newsroom.worker, None))
         what = parked(only_send_errors(error))

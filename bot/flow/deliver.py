@@ -18,7 +18,8 @@ from bot.errors import (
     SendError,
 )
 from bot.flow.newsroom import Newsroom
-from bot.flow.outcomes import judge
+from bot.flow.outcomes import Verdict, judge
+from bot.log import events
 from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Priority, Reason, Receipt, Status, Why
 from bot.networks.base import Network, only_send_errors
 from bot.rules.compose import BadTemplate, CannotFit, compose
@@ -38,10 +39,10 @@ from bot.store.deliveries import ChangeDelivery, MarkDirty, MoveDelivery
 from bot.store.outcomes import Finish
 from bot.store.stops import Scope, StopSwitch, scopes_of, switches
 
+log = events("deliver")
+
 # A proof of absence counts for so long; then the network must be asked again before anything is sent.
 ABSENCE_HOLDS = timedelta(seconds=30)
-# The local clock may differ by so much from what networks say before publishing parks.
-SKEW_PARKS = timedelta(minutes=5)
 
 
 # -- the decision -------------------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ class Started:
 def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started | Why | None:
     """Begin an attempt for what is due first on an account. None: nothing is due. A reason: it may not go now."""
     clocks = newsroom.clock.now(), newsroom.clock.monotonic()
-    if newsroom.skew is not None and abs(newsroom.skew) > SKEW_PARKS:
+    if newsroom.parked_by_clock:
         return Why(Reason.CLOCK_SKEW)
     case = _case(newsroom, account)
     if case is None or isinstance(case, Why):
@@ -167,6 +168,7 @@ def _rule_out(newsroom: Newsroom, case: Case, ruled: Ruled) -> Why:
         newsroom.store.commit(
             MoveDelivery(current=case.delivery, move=ruled.move, why=ruled.why, who="wirepost", changes=changes)
         )
+        log.info(str(ruled.move), delivery=case.delivery.id, account=case.row.name, reason=ruled.why.reason)
         newsroom.wake("schedule")
     elif ruled.why.reason is Reason.LOGIN:
         newsroom.wake("check")
@@ -175,8 +177,7 @@ def _rule_out(newsroom: Newsroom, case: Case, ruled: Ruled) -> Why:
 
 def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: AccountRow) -> bool:
     """Before a resend: is it there after all? Found → sent. Absent → a fresh proof. True if the look succeeded."""
-    options = newsroom.accounts[row.name].options
-    adapter = newsroom.adapter(row, newsroom.reading(options))
+    adapter = newsroom.reader(row)
     if not adapter.abilities().find:
         return True
     since = (delivery.doubted_at or last.started_at) - timedelta(minutes=2)
@@ -201,7 +202,7 @@ def _article_moved_on(newsroom: Newsroom, case: Case) -> bool:
         return False
     now = newsroom.store.now()
     fetched = newsroom.looks.fresh(source.name)
-    http = newsroom.reading(source.options, **source.door_limits())
+    http = newsroom.reading(source)
     found = source.read(case.stored.article, http, now, fetched=fetched)
     newsroom.crash("deliver after preflight")
     if isinstance(found, Gone):
@@ -251,8 +252,7 @@ def _begin(
 
 def rendered(newsroom: Newsroom, case: Case) -> Payload:
     """The payload of a delivery as its article is now, pictures uploaded. Raises CannotFit, BadTemplate, SendError."""
-    account = newsroom.accounts[case.row.name]
-    adapter = newsroom.adapter(case.row, newsroom.reading(account.options))
+    adapter = newsroom.reader(case.row)
     post = composed(newsroom.editorial, adapter, case.stored, case.delivery)
     return adapter.prepare(adapter.render(post))
 
@@ -324,9 +324,8 @@ def _refused(newsroom: Newsroom, case: Case, refused: Refused) -> Why:
 
 def send(newsroom: Newsroom, started: Started) -> Receipt | Pending | SendError:
     """Put it on the wire, once. Touches no store. Whatever nobody expected is Unknown."""
-    options = newsroom.accounts[started.row.name].options
     try:
-        adapter = newsroom.adapter(started.row, newsroom.publishing(options, started.clocks))
+        adapter = newsroom.publisher(started.row, started.clocks)
         return adapter.send(started.attempt.payload, started.attempt.key)
     except Exception as error:  # noqa: BLE001 -- the seam's rule: anything unexpected is Unknown
         return only_send_errors(error)
@@ -355,9 +354,27 @@ def finish(newsroom: Newsroom, started: Started, result: Receipt | Pending | Sen
         )
     )
     newsroom.in_flight.discard(started.attempt.id)
+    _tell(started, verdict, moved)
     newsroom.crash("deliver after finish")
     newsroom.wake(_NEXT.get(verdict.outcome, "schedule"))
     return moved
+
+
+def _tell(started: Started, verdict: Verdict, moved: bool) -> None:
+    fields: dict[str, Any] = {
+        "delivery": started.delivery.id,
+        "account": started.row.name,
+        "attempt": started.attempt.id,
+        "outcome": verdict.outcome,
+    }
+    if verdict.receipt is not None:
+        log.info("sent", url=verdict.receipt.url, **fields)
+    elif verdict.outcome is Outcome.PENDING:
+        log.info("pending", **fields)
+    else:
+        log.warning("unclear" if verdict.outcome is Outcome.UNKNOWN else "not_sent", words=verdict.why.detail, **fields)
+    if not moved:
+        log.warning("came_late", **fields)
 
 
 # -- the thin part ------------------------------------------------------------------------------------------------

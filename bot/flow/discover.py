@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.errors import Blocked, Ended, SourceError
 from bot.flow.newsroom import Newsroom
+from bot.log import events
 from bot.model import Article, Priority, Reason, Status, Why
 from bot.rules.backoff import poll_interval
 from bot.rules.duplicates import (
@@ -37,6 +38,8 @@ from bot.store import identity as stored_identity
 from bot.store import sources as stored_sources
 from bot.store.articles import Arrival, ChangedArticle, NewArticle, SeenArticle, Stored
 from bot.store.sources import BeginLook, EndLook, FailLook, SourceRow
+
+log = events("discover")
 
 # A publisher's clock may run ahead by so much: such a date is now, not a schedule.
 SKEW = timedelta(minutes=10)
@@ -224,17 +227,29 @@ def look(newsroom: Newsroom, source: Source, *, anyway: bool = False) -> bool:
         return False
     now = newsroom.store.now()
     try:
-        http = newsroom.reading(source.options, **source.door_limits())
+        http = newsroom.reading(source)
         batch = newsroom.safely(lambda: source.fetch(begun.cursor, http, now))
     except SourceError as error:
+        log.warning("source_failed", source=source.name, error=str(error), errors=begun.errors + 1)
         newsroom.store.commit(_failed(newsroom, source, begun, error))
         return False
     newsroom.crash("discover after fetch")
     newsroom.looks.keep(source.name, batch)
     ended = _judged(newsroom, source, begun, batch, now)
     touched = newsroom.store.commit(ended)
+    _tell(ended)
     news = any(not isinstance(arrival, SeenArticle) or arrival.back for arrival in ended.arrivals)
     return touched is not None and (news or bool(ended.gone))
+
+
+def _tell(ended: EndLook) -> None:
+    for arrival in ended.arrivals:
+        if isinstance(arrival, NewArticle) and arrival.status is not Status.BASELINE:
+            log.info("article", source=ended.name, article=arrival.id, headline=arrival.article.headline)
+        elif isinstance(arrival, ChangedArticle):
+            log.info("article_changed", source=ended.name, article=arrival.id, headline=arrival.article.headline)
+    for event, detail in ended.events:
+        log.warning(event, source=ended.name, **detail)
 
 
 def _judged(newsroom: Newsroom, source: Source, begun: SourceRow, batch: Batch, now: datetime) -> EndLook:

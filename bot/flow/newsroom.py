@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from bot.clock import Clock, Random
-from bot.http import Door, Http
+from bot.http import Door, Http, Response, server_date
 from bot.model import Attempt
 from bot.networks.base import Credentials, Network
 from bot.rules.backoff import safe_calls
@@ -28,6 +28,8 @@ T = TypeVar("T")
 SEND_WITHIN = timedelta(seconds=10)
 # The total time of one request on a network, from its first byte to the end of the answer.
 REQUEST = timedelta(seconds=20)
+# The local clock may differ by so much from what networks say before publishing parks.
+SKEW_PARKS = timedelta(minutes=5)
 # A source's batch answers "is the article still there, and how?" for so long.
 LOOK_HOLDS = timedelta(seconds=30)
 
@@ -127,7 +129,7 @@ class Newsroom:
     last_look: dict[int, str] = field(default_factory=dict)
     #: Attempts that a dead process left open: it held the store alone, so nothing of them can leave any more.
     orphans: frozenset[int] = frozenset()
-    skew: timedelta | None = None
+    _skews: dict[str, timedelta] = field(default_factory=dict)
     #: Off in a simulation, which has no use for retries within a step.
     patient: bool = True
 
@@ -135,20 +137,53 @@ class Newsroom:
         self.looks = Looks(self.clock)
         self.sightings = Sightings(self.clock)
 
-    def reading(self, options: Any, **limits: Any) -> Http:
-        """The door for requests that change nothing."""
-        return self.door.reading(allow_private=options.allow_private, **limits)
+    def reading(self, source: Source) -> Http:
+        """The door for a source."""
+        return self.door.reading(allow_private=source.options.allow_private, **source.door_limits())
 
-    def publishing(self, options: Any, started: tuple[datetime, float] | None = None) -> Http:
-        """The door for an attempt; `started` are the two local clocks as read before its start transaction."""
+    def reader(self, row: AccountRow) -> Network:
+        """The account's adapter for requests that change nothing (or are safe to repeat, as uploads)."""
+        account = self.accounts[row.name]
+        http = self.door.reading(
+            allow_private=account.options.allow_private, per_host=account.network.pace.per_host, heard=self._heard
+        )
+        return self._adapter(row, http)
+
+    def publisher(self, row: AccountRow, started: tuple[datetime, float] | None = None) -> Network:
+        """The account's adapter for an attempt; `started`: the two local clocks, read before its start transaction."""
+        account = self.accounts[row.name]
         wall, monotonic = started or (None, None)
-        return self.door.publishing(
+        http = self.door.publishing(
             started_wall=wall,
             started_monotonic=monotonic,
             send_within=SEND_WITHIN.total_seconds(),
             deadline=REQUEST.total_seconds(),
-            allow_private=options.allow_private,
+            allow_private=account.options.allow_private,
+            per_host=account.network.pace.per_host,
+            heard=self._heard,
         )
+        return self._adapter(row, http)
+
+    def _adapter(self, row: AccountRow, http: Http) -> Network:
+        account = self.accounts[row.name]
+        return account.network(account.options, self.credentials(row), row.facts, http)
+
+    def _heard(self, response: Response) -> None:
+        """Compare our clock with the network's; the median of what the hosts say counts, since one may be wrong."""
+        theirs = server_date(response)
+        if theirs is not None:
+            self._skews[response.url.partition("//")[2].partition("/")[0]] = response.received_at - theirs
+
+    @property
+    def skew(self) -> timedelta:
+        """How far our clock is ahead of the networks' (behind: negative); nothing if none of them told a date."""
+        told = sorted(self._skews.values())
+        return told[len(told) // 2] if told else timedelta(0)
+
+    @property
+    def parked_by_clock(self) -> bool:
+        """Do the clocks disagree so far that nothing may be published (a wrong clock must not make a day stale)?"""
+        return abs(self.skew) > SKEW_PARKS
 
     def safely(self, call: Callable[[], T]) -> T:
         """A call that changes nothing, tried up to three times after trouble on the way (tenacity; see the rule)."""
@@ -156,11 +191,6 @@ class Newsroom:
             return call()
         pause = threading.Event()
         return safe_calls(sleep=lambda seconds: self.clock.wait(pause, seconds), uniform=self.random.uniform)(call)
-
-    def adapter(self, row: AccountRow, http: Http) -> Network:
-        """The network's adapter for one account and one call."""
-        account = self.accounts[row.name]
-        return account.network(account.options, self.credentials(row), row.facts, http)
 
     def credentials(self, row: AccountRow) -> Credentials:
         """What the bot renewed and stored for the account. Raises StoreError if our key doesn't open it."""

@@ -418,7 +418,7 @@ def desks(newsroom: Newsroom, rows: Mapping[str, AccountRow]) -> tuple[Desk, ...
         row = rows.get(name)
         if row is None:
             continue
-        bounds = account.network(account.options, {}, row.facts, newsroom.reading(account.options)).bounds()
+        bounds = newsroom.reader(row).bounds()
         found.append(
             Desk(
                 name=name,

@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.errors import Duplicate, SendError
 from bot.flow.newsroom import Newsroom
+from bot.log import events
 from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt, Status, Why
 from bot.networks.base import InFlight, Network, only_send_errors
 from bot.store import accounts as stored_accounts
@@ -21,6 +22,8 @@ from bot.store import attempts as stored_attempts
 from bot.store.accounts import AccountRow
 from bot.store.outcomes import BeginFinish, Confirm, EndPending, Expire, Settle
 from bot.store.stops import scopes_of
+
+log = events("reconcile")
 
 # After a look that settled nothing, the next ones come after so many seconds; then always the last (x.md, section 10:
 # a network's lag is not documented, so look soon, then later, then much later).
@@ -137,7 +140,7 @@ def _doubt(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, adapter: Ne
 
 
 def _look(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: AccountRow, *, by_hand: bool = False) -> bool:
-    adapter = newsroom.adapter(row, newsroom.reading(newsroom.accounts[row.name].options))
+    adapter = newsroom.reader(row)
     doubt = _doubt(newsroom, attempt, delivery, adapter)
     if not by_hand and not may_look(doubt):
         return False
@@ -155,6 +158,7 @@ def _look(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: Account
     settled = settle(doubt, found, newsroom.store.now())
     if settled is None or not newsroom.store.commit(settled):
         return False
+    log.info(str(settled.move), delivery=delivery.id, account=row.name, attempt=attempt.id, reason=settled.why.reason)
     if settled.move is Move.ABSENT:
         newsroom.sightings.again(("absent", delivery.id))
         newsroom.wake("deliver")
@@ -168,7 +172,7 @@ def look_up(newsroom: Newsroom, delivery: Delivery) -> Receipt | SendError | Non
         attempt = stored_attempts.by_id(tx, delivery.attempt) if delivery.attempt else None
     if row is None or attempt is None:
         return Duplicate("There is no attempt to look up.")
-    adapter = newsroom.adapter(row, newsroom.reading(newsroom.accounts[row.name].options))
+    adapter = newsroom.reader(row)
     try:
         found = adapter.find(attempt.payload, attempt.key, attempt.started_at - SLACK)
     except Exception as error:  # noqa: BLE001 -- the seam's rule
@@ -184,12 +188,11 @@ def look_up(newsroom: Newsroom, delivery: Delivery) -> Receipt | SendError | Non
 
 def _second_phase(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: AccountRow) -> bool:
     """A container waits to be published. Look at it first; publish it by its name; whatever fails, look again."""
-    options = newsroom.accounts[row.name].options
     if attempt.finishing_at is not None:
         wait = newsroom.accounts[row.name].network.in_flight_max.lost
         if newsroom.sightings.age(("pending", attempt.id)) < wait:
             return False
-    reader = newsroom.adapter(row, newsroom.reading(options))
+    reader = newsroom.reader(row)
     assert attempt.container is not None
     try:
         state = reader.poll(attempt.payload, attempt.key, attempt.container)
@@ -210,7 +213,7 @@ def _second_phase(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row:
 
 
 def _publish_container(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: AccountRow, scopes: Any) -> bool:
-    options, lease = newsroom.accounts[row.name].options, newsroom.lease(newsroom.accounts[row.name].network)
+    lease = newsroom.lease(newsroom.accounts[row.name].network)
     clocks = newsroom.clock.now(), newsroom.clock.monotonic()
     if not newsroom.store.commit(BeginFinish(attempt, lease, scopes)):
         return False
@@ -218,7 +221,7 @@ def _publish_container(newsroom: Newsroom, attempt: Attempt, delivery: Delivery,
     newsroom.crash("reconcile before finish")
     assert attempt.container is not None
     try:
-        publisher = newsroom.adapter(row, newsroom.publishing(options, clocks))
+        publisher = newsroom.publisher(row, clocks)
         state = publisher.finish(attempt.payload, attempt.key, attempt.container)
     except Exception:  # noqa: BLE001 -- published or not: the next look at the container tells
         return False
@@ -262,7 +265,7 @@ def _confirm(newsroom: Newsroom, row: AccountRow, sent: list[Delivery]) -> bool:
     tries, last = newsroom.looked.get(row.name, (0, 0.0))
     if tries and newsroom.clock.monotonic() - last < LOOKS[min(tries, len(LOOKS)) - 1]:
         return False
-    adapter = newsroom.adapter(row, newsroom.reading(newsroom.accounts[row.name].options))
+    adapter = newsroom.reader(row)
     if not adapter.abilities().find:
         return False
     since = min(delivery.sent_at for delivery in sent if delivery.sent_at) - SLACK

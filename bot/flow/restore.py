@@ -89,9 +89,8 @@ def run(newsroom: Newsroom, *, anyway: bool = False) -> bool:
 
 
 def _account(newsroom: Newsroom, row: AccountRow, since: datetime) -> bool:
-    account = newsroom.accounts[row.name]
     seen: Sequence[Seen] | None = None
-    adapter = newsroom.adapter(row, newsroom.reading(account.options))
+    adapter = newsroom.reader(row)
     if adapter.abilities().find:
         try:
             seen = adapter.recent(since)

@@ -73,7 +73,12 @@ class Bluesky(Network):
         card=True, sources=_sizes,
     )  # fmt: skip
     # 5,000 points an hour and 35,000 a day; a put costs 2.
-    pace = Pace(hour=2_500, day=17_500, sources={"hour": _RATES, "day": _RATES})
+    pace = Pace(
+        hour=2_500,
+        day=17_500,
+        per_host=(3_000, timedelta(minutes=5)),
+        sources={"hour": _RATES, "day": _RATES, "per_host": _RATES},
+    )
     can = Can(idempotent="permanent", find=True, link_card=True)
     absence_is_proof = True
 
