@@ -153,8 +153,8 @@ class Worker:
             log.exception("step_failed", step=step, error=type(error).__name__)
 
     def _discover(self) -> None:
-        for name, source in sorted(self.newsroom.sources.items()):
-            self._submit(self._looks, f"look {name}", self._look, source, False)
+        for name in discover.due(self.newsroom, self.newsroom.sources):
+            self._submit(self._looks, f"look {name}", self._look, self.newsroom.sources[name], False)
         with self.app.store.read() as tx:
             self._timer("discover", sources.next_look(tx), tx.now)
 

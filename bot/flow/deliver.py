@@ -85,7 +85,7 @@ def decide(case: Case, now: datetime, resend_window: timedelta, *, may_look: boo
         return Ruled(Move.RULED_OUT, Why(Reason.WITHDRAWN))
     if delivery.fresh_until is not None and now > delivery.fresh_until:
         return Ruled(Move.RULED_OUT, Why(Reason.STALE, delivery.retry_words))
-    by_hand = delivery.reason.reason is Reason.BY_HAND
+    by_hand = delivery.fresh_until is None
     if before_account(case.stored.first_seen_at, row.joined_at, row.live_since) and not by_hand:
         return Ruled(Move.RULED_OUT, Why(Reason.BEFORE_ACCOUNT))
     if row.live_since is None:

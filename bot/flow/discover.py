@@ -7,7 +7,7 @@ looked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -211,13 +211,19 @@ def _events(
 
 def run(newsroom: Newsroom, *, only: str | None = None, anyway: bool = False) -> bool:
     """Look at every source that is due (or at one, due or not). True if anything was found."""
+    wanted = [name for name in newsroom.sources if only in (None, name)]
     found = False
-    for name, source in sorted(newsroom.sources.items()):
-        if only is None or name == only:
-            found = look(newsroom, source, anyway=anyway) or found
+    for name in sorted(wanted) if anyway else due(newsroom, wanted):
+        found = look(newsroom, newsroom.sources[name], anyway=anyway) or found
     if found:
         newsroom.wake("plan")
     return found
+
+
+def due(newsroom: Newsroom, names: Iterable[str]) -> list[str]:
+    """Which of these sources are to be looked at now."""
+    with newsroom.store.read() as tx:
+        return stored_sources.due(tx, names)
 
 
 def look(newsroom: Newsroom, source: Source, *, anyway: bool = False) -> bool:

@@ -343,7 +343,7 @@ def _refreshed(current: Delivery, draft: _Draft, view: View) -> Iterable[Refresh
     facts: dict[str, Any] = {
         "priority": draft.priority,
         "route": draft.route,
-        "fresh_until": draft.fresh_until,
+        "fresh_until": draft.fresh_until if current.fresh_until is not None else None,
         "text": draft.text,
         "length": draft.length,
         "cost": draft.cost,
@@ -367,7 +367,7 @@ def _moved(current: Delivery, draft: _Draft) -> tuple[Move | None, Why | None]:
     if draft.state is None:
         return Move.RULED_OUT, Why(Reason.ROUTE_CHANGED, draft.reasons[0].detail)
     if draft.state is State.SKIPPED:
-        return Move.RULED_OUT, draft.why
+        return (Move.RULED_OUT, draft.why) if current.fresh_until is not None else (None, None)
     if current.state is State.HELD and draft.state is State.WAITING and current.reason.reason in _MENDABLE:
         return Move.RELEASE, draft.why
     released = current.reason.reason is Reason.BY_HAND

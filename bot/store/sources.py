@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -183,6 +183,13 @@ class FailLook:
 def all_sources(tx: Tx) -> list[SourceRow]:
     """Every source that was ever looked at, by name."""
     return [_source(row) for row in tx.rows(select(sources).order_by(sources.c.name))]
+
+
+def due(tx: Tx, names: Iterable[str]) -> list[str]:
+    """Which of these sources (never looked at, or known) are due for a look now."""
+    rested = select(sources.c.name).where(or_(sources.c.next_look_at > tx.now, sources.c.ended))
+    resting = {row.name for row in tx.rows(rested.order_by(sources.c.name))}
+    return sorted(set(names) - resting)
 
 
 def next_look(tx: Tx) -> datetime | None:
