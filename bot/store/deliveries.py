@@ -261,6 +261,35 @@ def out_of_stories(tx: Tx, wanted: Iterable[Any], *, since: datetime) -> dict[st
     return found
 
 
+def overdue(tx: Tx, *, before: datetime) -> list[Delivery]:
+    """What still waits though it was due before then, oldest first, at most one per account."""
+    query = (
+        select(deliveries)
+        .where(deliveries.c.state == State.WAITING, deliveries.c.due_at < before)
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .limit(200)
+    )
+    first: dict[str, Delivery] = {}
+    for row in tx.rows(query):
+        first.setdefault(row.account, delivery(row))
+    return list(first.values())
+
+
+def missed(tx: Tx, *, since: datetime) -> dict[str, int]:
+    """How many posts of each account grew too old since then."""
+    query = (
+        select(deliveries.c.account, func.count().label("number"))
+        .where(
+            deliveries.c.updated_at >= since,
+            deliveries.c.state == State.SKIPPED,
+            deliveries.c.reason.in_([Reason.STALE, Reason.CAP]),
+        )
+        .group_by(deliveries.c.account)
+        .order_by(deliveries.c.account)
+    )
+    return {row.account: int(row.number) for row in tx.rows(query)}
+
+
 def rehearsed(tx: Tx, account: str, *, limit: int) -> list[datetime]:
     """When a rehearsing account's newest posts would have gone, newest first: they keep its pace like real ones."""
     query = (
