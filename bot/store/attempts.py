@@ -276,3 +276,13 @@ def unconfirmed(tx: Tx, *, since: datetime) -> dict[str, list[Delivery]]:
 def last_number(tx: Tx) -> int:
     """The highest attempt number ever given, 0 if none."""
     return tx.execute(select(func.max(attempts.c.id))).scalar() or 0
+
+
+def counts(tx: Tx) -> dict[tuple[str, str], int]:
+    """How many attempts of each account ended in which outcome."""
+    query = (
+        select(attempts.c.account, attempts.c.outcome, func.count().label("number"))
+        .group_by(attempts.c.account, attempts.c.outcome)
+        .order_by(attempts.c.account, attempts.c.outcome)
+    )
+    return {(row.account, row.outcome): int(row.number) for row in tx.rows(query)}
