@@ -315,6 +315,7 @@ def _refused(newsroom: Newsroom, case: Case, refused: Refused) -> Why:
     if why.reason is Reason.BUDGET:
         return _rule_out(newsroom, case, Ruled(Move.HOLD, why))
     newsroom.store.commit(MarkDirty((case.row.name,)))
+    newsroom.wake("plan")
     newsroom.wake("schedule")
     return why
 

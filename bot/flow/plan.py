@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from bot.flow.clearance import NEAR_WITHIN, Start, fault_of, second_look, start_of, twin_of, twin_policy
 from bot.flow.newsroom import Account, Newsroom
 from bot.model import Delivery, Limits, Move, Priority, Reason, State, Status, Why
 from bot.rules.compose import CannotFit, compose
-from bot.rules.duplicates import Known, near, repeats
+from bot.rules.duplicates import Known
 from bot.rules.editorial import Editorial, Route
-from bot.rules.embargo import embargo_note, parse_embargo
-from bot.rules.faults import encoding_fault, lint
 from bot.rules.freshness import before_account, max_age
-from bot.rules.routing import Decision, edit_needs_second
+from bot.rules.routing import Decision
 from bot.rules.routing import decide as route
 from bot.rules.templates import BadTemplate
 from bot.store import accounts as stored_accounts
@@ -34,12 +32,6 @@ from bot.store.articles import Stored
 from bot.store.deliveries import FIRST
 from bot.store.plans import DecisionRow, NewDelivery, Plan, Planned, Refresh
 
-# A publisher's clock may run ahead by so much: such a date is now, not a schedule (sources of the field say minutes).
-SKEW = timedelta(minutes=10)
-# Dated further ahead than this, an article is a mistake or a plan that a person should see (pain P70).
-FAR = timedelta(hours=24)
-# How far back a near-same headline counts.
-NEAR_WITHIN = timedelta(hours=48)
 # So many deliveries per account may a change of the rules create by itself; more wait for a yes.
 BY_RULES = 3
 # Articles of one transaction.
@@ -97,11 +89,11 @@ def decide(stored: Stored, view: View) -> Planned:
     plan = Planned(article=stored.id, story=stored.merged_into or stored.id, revision=stored.revision, decisions=())
     if stored.status is not Status.LIVE:
         return replace(plan, decisions=(DecisionRow(account="", yes=False, reasons=(_not_live(stored),)),))
-    start = _starts(stored, view)
+    start = start_of(stored, view.editorial)
     decisions: list[DecisionRow] = []
     new: list[NewDelivery] = []
     refresh: list[Refresh] = []
-    twin = _twin(stored, view)
+    twin = twin_of(stored, view.recent)
     mine = {d.account: d for d in view.existing.get(stored.id, ()) if d.occasion == FIRST}
     for desk, decision in zip(view.desks, _routed(stored, view), strict=True):
         current = mine.get(desk.name)
@@ -132,35 +124,6 @@ def _routed(stored: Stored, view: View) -> tuple[Decision, ...]:
     return route(stored.article, view.editorial, age_from=stored.fresh_from, now=view.now, accounts=names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """Before when an article may not go, and why; or why a person has to say when."""
-
-    ready_at: datetime
-    why: Reason | None
-    hold: Why | None
-
-
-def _starts(stored: Stored, view: View) -> _Start:
-    article, zone = stored.article, ZoneInfo(view.editorial.timezone)
-    hold = None
-    embargo = article.embargo_until
-    note = embargo_note(f"{article.headline}\n{article.summary}\n{article.body[:2000]}") if embargo is None else None
-    if note is not None:
-        embargo = parse_embargo(note, view.editorial.timezone, article.published_at)
-        hold = Why(Reason.EMBARGO_UNCLEAR, note) if embargo is None else None
-    published = article.published_at
-    if published is not None and published - stored.first_seen_at > FAR:
-        hold = hold or Why(Reason.FAR_FUTURE, published.astimezone(zone).strftime("%d %b %Y %H:%M"))
-    candidates = [(stored.settle_until, Reason.SETTLE)]
-    if embargo is not None:
-        candidates.append((embargo, Reason.EMBARGO))
-    if published is not None and published > stored.first_seen_at + SKEW:
-        candidates.append((published, Reason.FUTURE))
-    ready_at, why = max(candidates, key=lambda pair: pair[0])
-    return _Start(ready_at, why if ready_at > view.now else None, hold)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Draft:
     """What a delivery on one account would be. `state` None: there is none, only the decision."""
@@ -184,7 +147,7 @@ def _draft(
     stored: Stored,
     desk: Desk,
     decision: Decision,
-    start: _Start,
+    start: Start,
     view: View,
     current: Delivery | None,
     twin: Known | None,
@@ -194,7 +157,9 @@ def _draft(
         return _Draft(yes=False, reasons=decision.why, why=decision.why[0], ready_at=start.ready_at)
     late = _too_late(stored, desk, by_hand=hand is not None)
     text, length, cost, unfit = _composed(stored, desk, decision, view, current)
-    hold = _hold(stored, decision, start, view, current, unfit, None if hand else twin, by_hand=hand is not None)
+    hold = fault_of(stored, decision, start) or unfit
+    if hold is None and hand is None:
+        hold = second_look(stored, decision, view.editorial, current, twin)
     pinned = _pinned(hand)
     by = Why(Reason.BY_HAND, hand["who"]) if hand is not None else Why(Reason.ROUTE, _name(decision.route))
     skip = late or _skip(stored, desk, view, None if hand else twin)
@@ -210,7 +175,7 @@ def _draft(
         priority=decision.priority,
         route=_name(decision.route),
         ready_at=start.ready_at,
-        ready_why=start.why,
+        ready_why=start.because if start.ready_at > view.now else None,
         fresh_until=None if hand is not None else _fresh_until(stored, decision, start, view.editorial),
         pinned_at=pinned,
         text=text,
@@ -228,9 +193,9 @@ def _pinned(hand: Mapping[str, Any] | None) -> datetime | None:
     return datetime.fromisoformat(at) if at else None
 
 
-def _fresh_until(stored: Stored, decision: Decision, start: _Start, editorial: Editorial) -> datetime:
-    counted = start.ready_at if start.why in (Reason.EMBARGO, Reason.FUTURE) else stored.fresh_from
-    return max(counted, stored.fresh_from) + max_age(stored.article, decision.route, decision.priority, editorial)
+def _fresh_until(stored: Stored, decision: Decision, start: Start, editorial: Editorial) -> datetime:
+    age = max_age(stored.article, decision.route, decision.priority, editorial)
+    return start.fresh_from(stored) + age
 
 
 def _too_late(stored: Stored, desk: Desk, *, by_hand: bool) -> Why | None:
@@ -243,56 +208,9 @@ def _skip(stored: Stored, desk: Desk, view: View, twin: Known | None) -> Why | N
     earlier = view.earlier.get(stored.id, {}).get(desk.name)
     if earlier is not None:
         return Why(Reason.SAME_LINK, earlier.url or earlier.id)
-    if twin is not None and _twin_policy(stored, twin, view) == "skip":
+    if twin is not None and twin_policy(stored, twin, view.editorial) == "skip":
         return Why(Reason.NEAR_DUPLICATE, twin.headline)
     return None
-
-
-def _twin(stored: Stored, view: View) -> Known | None:
-    """An earlier article with nearly this headline."""
-    older = [
-        known
-        for known in view.recent
-        if known.id != stored.id
-        and known.first_seen_at <= stored.first_seen_at
-        and (known.first_seen_at, known.id) < (stored.first_seen_at, stored.id)
-    ]
-    return near(stored.article.headline, stored.article.link, older)
-
-
-def _twin_policy(stored: Stored, twin: Known, view: View) -> str:
-    return "skip" if repeats(stored.article, twin) else view.editorial.defaults.near_duplicate
-
-
-def _hold(
-    stored: Stored,
-    decision: Decision,
-    start: _Start,
-    view: View,
-    current: Delivery | None,
-    unfit: Why | None,
-    twin: Known | None,
-    *,
-    by_hand: bool,
-) -> Why | None:
-    """What a person has to look at before it goes; the gravest first."""
-    article = stored.article
-    if article.hold is not None:
-        return Why(article.hold, article.hold_note)
-    faults = [encoding_fault(text) for text in (article.headline, article.summary)]
-    for fault in (*faults, start.hold, lint(article.headline) if article.headline else Why(Reason.NO_HEADLINE)):
-        if fault is not None:
-            return fault
-    needs_link = decision.route is None or decision.route.link
-    if article.link is None and needs_link:
-        return Why(Reason.NO_LINK)
-    if unfit is not None or by_hand:
-        return unfit
-    edited = bool(article.texts) or (current is not None and current.edited_text is not None)
-    second = edit_needs_second(article, view.editorial, edited)
-    if twin is not None and _twin_policy(stored, twin, view) == "hold":
-        return decision.hold or second or Why(Reason.NEAR_DUPLICATE, twin.headline)
-    return decision.hold or second
 
 
 def _composed(

@@ -25,6 +25,7 @@ from bot.model import (
     Reason,
     Receipt,
     State,
+    Status,
     Why,
 )
 from bot.rules.timing import Pacing
@@ -125,14 +126,14 @@ class Start:
 
     def _delivery_refuses(self, tx: Tx) -> Refused | None:
         row = tx.row(
-            select(deliveries.c.version, deliveries.c.state, deliveries.c.doubted_at, articles.c.status)
+            select(deliveries.c.version, deliveries.c.state, articles.c.status, articles.c.unplanned)
             .join(articles, articles.c.id == deliveries.c.article)
             .where(deliveries.c.id == self.current.id)
         )
         if row is None or row.version != self.current.version or row.state != State.WAITING:
             return Refused(moved=True)
-        if row.status != "live":
-            return Refused(moved=True)
+        if row.status != Status.LIVE or row.unplanned:
+            return Refused(moved=True)  # withdrawn, or changed and not planned again yet
         return None
 
     def _pace_refuses(self, tx: Tx) -> Refused | None:
