@@ -117,12 +117,19 @@ def keyring(settings: Settings) -> Keyring:
     return Keyring.load(text, settings.key_file)
 
 
-def prepare(settings: Settings, clock: Clock | None = None) -> bool:
-    """Make the data folder and bring the schema to ours. True if anything was done. Raises StoreError."""
+def prepare(settings: Settings, clock: Clock | None = None, *, migrate_shared: bool = False) -> bool:
+    """Make the data folder and bring the schema to ours. True if anything was done. Raises StoreError.
+
+    A PostgreSQL store that others may be using is only brought to a newer schema if `migrate_shared` says so; an empty
+    one is made at once.
+    """
     store = Store(settings.store_url, clock or SystemClock())
     try:
+        _make_folder(settings.var)
         if store.path is not None:
             _make_folder(store.path.parent)
+        elif migrate.revision(store) is not None and not migrate_shared:
+            migrate.require(store)
         return migrate.migrate(store)
     finally:
         store.close()

@@ -15,7 +15,7 @@ from typing import Any
 
 from bot import alerts
 from bot.app import App, begin
-from bot.errors import StoreError, WirepostError
+from bot.errors import SettingsError, StoreError, WirepostError
 from bot.flow import check, deliver, discover, plan, reconcile, restore, schedule
 from bot.log import events
 from bot.store import deliveries, sources
@@ -240,9 +240,16 @@ class Worker:
     def _watch_sources(self) -> None:
         """Sources that tell when they have something (a folder) are looked at then."""
         for source in self.newsroom.sources.values():
-            unwatch = source.watch(self._told(source))
+            told = self._told(source)
+            unwatch = source.watch(told)
             if unwatch is not None:
                 self._unwatch.append(unwatch)
+                told()  # what came while nobody watched
+
+    def refuse(self, error: SettingsError) -> None:
+        """The settings file has mistakes: the old settings hold, and a person is told."""
+        log.error("settings_invalid", problems=len(error.problems), error=str(error))
+        self.app.store.commit(Note("settings_invalid", "settings", {"problems": len(error.problems)}))
 
     def reload(self, settings: Any) -> None:
         """Other settings hold from now on. Raises StoreError; the old ones hold then."""
