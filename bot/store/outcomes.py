@@ -10,13 +10,15 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import func
+
 from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Why
 from bot.store.accounts import Effect, affect
 from bot.store.attempts import charge
 from bot.store.audit import note
 from bot.store.deliveries import mark_dirty
 from bot.store.engine import Tx
-from bot.store.schema import attempts, deliveries, occupied
+from bot.store.schema import attempts, deliveries, occupied, to_micros
 from bot.store.stops import Scope, stopped_by
 
 
@@ -155,7 +157,8 @@ class Expire:
         )
         if not expired:
             return False
-        doubt = {"doubted_at": tx.now}
+        # The doubt is as old as the attempt, not as its discovery: the window for a resend may be over already (P02).
+        doubt = {"doubted_at": func.coalesce(deliveries.c.doubted_at, to_micros(self.attempt.started_at))}
         return _move_by_attempt(tx, self.attempt, State.SENDING, Move.MAYBE_SENT, Why(Reason.LOST_REPLY), None, doubt)
 
 
