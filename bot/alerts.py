@@ -18,7 +18,7 @@ from bot.log import events
 from bot.model import Delivery, Reason, State
 from bot.rules.durations import spell_duration
 from bot.settings.shape import Alerts as AlertSettings
-from bot.store import Tx, articles, attempts, deliveries, stops, witness
+from bot.store import Store, Tx, articles, attempts, deliveries, stops, witness
 from bot.store import accounts as stored_accounts
 from bot.store import alerts as stored_alerts
 from bot.store import sources as stored_sources
@@ -270,8 +270,8 @@ def _posted(newsroom: Newsroom, settings: AlertSettings, alert: Alert, *, closin
     return True
 
 
-def red_lines(tx: Tx) -> list[str]:
-    """What every listing shows first: what is stopped, and what needs a person."""
-    lines = [f"STOPPED {switch} since {switch.at:%d %b %H:%M UTC}" for switch in stops.switches(tx)]
-    lines += [f"! {alert.words}" for alert in stored_alerts.open_alerts(tx)]
-    return lines
+def red_lines(store: Store) -> list[str]:
+    """What every listing shows first: what is stopped, and what needs a person. Raises StoreError."""
+    with store.read() as tx:
+        lines = [f"STOPPED {switch} since {switch.at:%d %b %H:%M UTC}" for switch in stops.switches(tx)]
+        return lines + [f"! {alert.words}" for alert in stored_alerts.open_alerts(tx)]

@@ -107,3 +107,11 @@ def store(store_url: str, clock: ManualClock) -> Iterator[Store]:
     opened = Store(store_url, clock, own_time=False)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str, clock: ManualClock) -> Iterator[Store]:
+    """For stories in which the database plays no part: one is enough."""
+    opened = Store(sqlite_url, clock, own_time=False)
+    yield opened
+    opened.close()

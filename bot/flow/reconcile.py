@@ -133,7 +133,7 @@ def _doubt(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, adapter: Ne
         looked=looked,
         since_look=newsroom.clock.monotonic() - since,
         can_find=adapter.abilities().find,
-        proof=adapter.find_is_proof(),
+        proof=adapter.abilities().find and adapter.find_is_proof(),
         in_flight=adapter.in_flight_max,
         resend_window=adapter.resend_window,
     )

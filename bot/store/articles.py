@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,7 +16,7 @@ from bot.rules.duplicates import Key, KeyKind, Known
 from bot.rules.links import link_key
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.identity import KNOWN, add_keys, known, owner
+from bot.store.identity import KNOWN, STRONG, add_keys, claim_keys, hand_over, known, owners_of
 from bot.store.schema import article_keys, articles, deliveries, revisions
 
 
@@ -89,54 +89,55 @@ class NewArticle:
 
     def record(self, tx: Tx) -> str:
         """Insert it, or attach its keys to the article that was first: the id of the one that stands."""
-        winner = owner(tx, [key for key in self.keys if key.kind in (KeyKind.GUID, KeyKind.LINK)])
-        if winner is None:
-            winner = self._first_key_owner(tx)
-        if winner != self.id:
-            add_keys(tx, winner, self.keys)
-            note(tx, "article_attached", winner, {"source": self.article.source, "guid": self.article.guid})
-            return winner
-        self._insert(tx)
-        return self.id
+        return record_new(tx, [self])[0]
 
-    def _first_key_owner(self, tx: Tx) -> str:
-        """Claim the keys one by one; on PostgreSQL another process may be faster at any of them."""
-        for key in self.keys:
-            values = {"kind": key.kind, "value": key.value, "article": self.id, "last_seen_at": tx.now}
-            if not tx.insert_unless_there(article_keys, values) and key.kind in (KeyKind.GUID, KeyKind.LINK):
-                other = owner(tx, [key])
-                if other is not None and other != self.id:
-                    tx.execute(article_keys.update().where(article_keys.c.article == self.id).values(article=other))
-                    return other
-        return self.id
+    def row(self, now: datetime) -> dict[str, Any]:
+        """Its row in the store."""
+        return {
+            "id": self.id,
+            "source": self.article.source,
+            "guid": self.article.guid,
+            "headline": self.article.headline,
+            "link": self.article.link,
+            "data": to_json(self.article),
+            "digest": self.digest,
+            "revision": 1,
+            "status": self.status,
+            "hold": self.hold.reason if self.hold else None,
+            "hold_note": self.hold.detail if self.hold else "",
+            "first_seen_at": now,
+            "last_seen_at": now,
+            "published_at": self.article.published_at,
+            "fresh_from": self.fresh_from or now,
+            "settle_until": now + self.settle,
+            "unplanned": True,
+            "by_hand": dict(self.by_hand) if self.by_hand else None,
+            "merged_into": None,
+        }
 
-    def _insert(self, tx: Tx) -> None:
-        data = to_json(self.article)
-        tx.insert(
-            articles,
-            {
-                "id": self.id,
-                "source": self.article.source,
-                "guid": self.article.guid,
-                "headline": self.article.headline,
-                "link": self.article.link,
-                "data": data,
-                "digest": self.digest,
-                "revision": 1,
-                "status": self.status,
-                "hold": self.hold.reason if self.hold else None,
-                "hold_note": self.hold.detail if self.hold else "",
-                "first_seen_at": tx.now,
-                "last_seen_at": tx.now,
-                "published_at": self.article.published_at,
-                "fresh_from": self.fresh_from or tx.now,
-                "settle_until": tx.now + self.settle,
-                "unplanned": True,
-                "by_hand": dict(self.by_hand) if self.by_hand else None,
-                "merged_into": None,
-            },
-        )
-        tx.insert(revisions, {"article": self.id, "number": 1, "data": data, "seen_at": tx.now})
+
+def record_new(tx: Tx, news: Sequence[NewArticle]) -> list[str]:
+    """Insert new articles together, ten thousand at a first look if need be: for each the id of the one that stands.
+
+    All keys are claimed first; who finds a strong key in another's hands (of this batch, of another process) has lost,
+    and hands its own keys to the winner.
+    """
+    claim_keys(tx, [(key, new.id) for new in news for key in new.keys])
+    owners = owners_of(tx, [key for new in news for key in new.keys if key.kind in STRONG])
+    standing: list[str] = []
+    winners: list[NewArticle] = []
+    for new in news:
+        other = next((owners[key] for key in new.keys if owners.get(key, new.id) != new.id), None)
+        if other is None:
+            winners.append(new)
+        else:
+            hand_over(tx, new.id, other, new.keys)
+            note(tx, "article_attached", other, {"source": new.article.source, "guid": new.article.guid})
+        standing.append(other or new.id)
+    rows = [new.row(tx.now) for new in winners]
+    tx.insert(articles, rows)
+    tx.insert(revisions, [{"article": row["id"], "number": 1, "data": row["data"], "seen_at": tx.now} for row in rows])
+    return standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,12 @@ class Tx:
         statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(_ONE)
         return self.connection.execute(statement).first() is not None
 
+    def insert_each_unless_there(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows whose keys are free; the others are left as they are."""
+        if rows:
+            dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
+            self.connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
+
     def insert_or_update(self, table: Table, values: Mapping[str, Any], *, keep: Sequence[str] = ()) -> None:
         """Insert a row, or overwrite the one with its primary key (all columns given but `keep`)."""
         dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite

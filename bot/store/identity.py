@@ -44,6 +44,47 @@ def owner(tx: Tx, keys: Sequence[Key]) -> str | None:
     return row.article if row else None
 
 
+#: Keys that decide by themselves who an article is.
+STRONG = (KeyKind.GUID, KeyKind.LINK)
+# SQLite binds at most 32,766 variables in a statement (sqlite.org/limits.html); small parts plan well, too.
+PART = 400
+
+
+def claim_keys(tx: Tx, claims: Sequence[tuple[Key, str]]) -> None:
+    """Give each key to its article unless it has an owner already; the first claim of a batch wins."""
+    first: dict[Key, str] = {}
+    for key, article in claims:
+        first.setdefault(key, article)
+    tx.insert_each_unless_there(
+        article_keys,
+        [
+            {"kind": key.kind, "value": key.value, "article": article, "last_seen_at": tx.now}
+            for key, article in first.items()
+        ],
+    )
+
+
+def owners_of(tx: Tx, keys: Iterable[Key]) -> dict[Key, str]:
+    """The article of each key that has one."""
+    wanted = sorted({(str(key.kind), key.value) for key in keys})
+    found: dict[Key, str] = {}
+    for start in range(0, len(wanted), PART):
+        query = (
+            select(article_keys.c.kind, article_keys.c.value, article_keys.c.article)
+            .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(wanted[start : start + PART]))
+            .order_by(article_keys.c.kind, article_keys.c.value)
+        )
+        for row in tx.rows(query):
+            found[Key(KeyKind(row.kind), row.value)] = row.article
+    return found
+
+
+def hand_over(tx: Tx, loser: str, winner: str, keys: Sequence[Key]) -> None:
+    """All that the loser claimed is the winner's."""
+    tx.execute(article_keys.update().where(article_keys.c.article == loser).values(article=winner))
+    claim_keys(tx, [(key, winner) for key in keys])
+
+
 def add_keys(tx: Tx, article: str, keys: Iterable[Key]) -> str:
     """Give the article these keys; where a link belongs to another article, the two are one story: merge them."""
     survivor = article
@@ -133,8 +174,8 @@ def known_by(tx: Tx, keys: Iterable[Key]) -> dict[Key, Known]:
     """For each key that is known, the article behind it."""
     wanted = sorted({(str(key.kind), key.value) for key in keys})
     found: dict[Key, Known] = {}
-    for start in range(0, len(wanted), 400):  # SQLite binds at most 32,766 variables; small chunks plan well
-        part = wanted[start : start + 400]
+    for start in range(0, len(wanted), PART):
+        part = wanted[start : start + PART]
         query = (
             select(article_keys.c.kind, article_keys.c.value, *KNOWN)
             .join(articles, articles.c.id == article_keys.c.article)

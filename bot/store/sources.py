@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, or_, select
 
 from bot.model import Reason, Status
-from bot.store.articles import Arrival, NewArticle, withdraw
+from bot.store.articles import Arrival, NewArticle, record_new, withdraw
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import articles, meta, sources
@@ -120,7 +120,8 @@ class EndLook:
         row = tx.row(select(sources).where(sources.c.name == self.name))
         if row is None or row.looking_by != self.worker:
             return None
-        touched = tuple(arrival.record(tx) for arrival in self.arrivals)
+        touched = tuple(arrival.record(tx) for arrival in self.arrivals if not isinstance(arrival, NewArticle))
+        touched += tuple(record_new(tx, [arrival for arrival in self.arrivals if isinstance(arrival, NewArticle)]))
         for article, evidence in self.gone:
             withdraw(tx, article, evidence)
         tx.execute(sources.update().where(sources.c.name == self.name).values(**self._memory(tx, row)))
