@@ -29,6 +29,12 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
+def print_jsonl(values: Iterable[Any]) -> None:
+    """One JSON value a line on stdout, for streams."""
+    for value in values:
+        click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
 

@@ -250,7 +250,9 @@ class AddArticle:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Intent: a person lets articles of the baseline or a hold go on to planning (`backfill`, `release`)."""
+    """Intent: a person lets articles go on to planning: of the baseline or a hold (`backfill`, `release`), or any that
+    is to go to an account by hand (`by_hand`: {account: {"who", "at"?}}, added to what is there).
+    """
 
     ids: tuple[str, ...]
     who: str
@@ -258,22 +260,21 @@ class Admit:
     lock: str = ""
 
     def apply(self, tx: Tx) -> int:
-        changed = 0
-        for article in self.ids:
-            changed += tx.changed(
-                articles.update()
-                .where(articles.c.id == article, articles.c.status.in_([Status.BASELINE, Status.HELD]))
-                .values(
-                    status=Status.LIVE,
-                    hold=None,
-                    hold_note="",
-                    unplanned=True,
-                    fresh_from=tx.now,
-                    by_hand=dict(self.by_hand) if self.by_hand else articles.c.by_hand,
-                )
-            )
-            note(tx, "article_admitted", article, self.by_hand, who=self.who)
-        return changed
+        return sum(self._admit(tx, article) for article in self.ids)
+
+    def _admit(self, tx: Tx, article: str) -> int:
+        row = tx.row(select(articles.c.status, articles.c.by_hand).where(articles.c.id == article))
+        admissible = {Status.BASELINE, Status.HELD} | ({Status.LIVE} if self.by_hand else set())
+        if row is None or row.status not in admissible:
+            return 0
+        values: dict[str, Any] = {"status": Status.LIVE, "hold": None, "hold_note": "", "unplanned": True}
+        if row.status != Status.LIVE:
+            values["fresh_from"] = tx.now
+        if self.by_hand:
+            values["by_hand"] = {**(row.by_hand or {}), **self.by_hand}
+        tx.execute(articles.update().where(articles.c.id == article).values(**values))
+        note(tx, "article_admitted", article, self.by_hand, who=self.who)
+        return 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 
 from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Why
 from bot.store.accounts import Effect, affect
@@ -110,19 +110,20 @@ class Settle:
 
     def apply(self, tx: Tx) -> bool:
         mark_dirty(tx, [self.attempt.account])
-        state = State.UNKNOWN
-        if not self._move(tx, state):
-            state = State.HELD
-            if (state, self.move) not in MOVES or not self._move(tx, state):
-                return False
+        # Found by the last look before a resend, it waits already; every other move is one of what is in doubt.
+        states = (State.UNKNOWN, State.HELD, *((State.WAITING,) if self.move is Move.FOUND else ()))
+        if not any((state, self.move) in MOVES and self._move(tx, state) for state in states):
+            return False
         outcome = {Move.FOUND: Outcome.FOUND, Move.SAID_THERE: Outcome.FOUND}.get(self.move)
+        if self.attempt.outcome is Outcome.ABSENT:
+            retake(tx, self.attempt)
         if self.move in (Move.ABSENT, Move.SAID_ABSENT) or self.why.reason is Reason.WITHDRAWN:
             outcome = Outcome.ABSENT
             release(tx, self.attempt)
         if outcome is not None:
             tx.execute(
                 attempts.update()
-                .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.UNKNOWN)
+                .where(attempts.c.id == self.attempt.id, attempts.c.outcome.in_([Outcome.UNKNOWN, Outcome.ABSENT]))
                 .values(
                     outcome=outcome,
                     late_words=self.words or None,
@@ -278,3 +279,12 @@ def release(tx: Tx, named: Attempt) -> None:
     """Proved not out: the story's place on the account is free again, and its money was not spent."""
     tx.execute(occupied.delete().where(occupied.c.identity == named.identity, occupied.c.attempt == named.id))
     charge(tx, named.identity, named.started_at.strftime("%Y-%m"), -Decimal(named.payload.cost))
+
+
+def retake(tx: Tx, named: Attempt) -> None:
+    """Proved absent, and there after all: what `release` gave back is taken again."""
+    row = tx.row(select(deliveries.c.story, deliveries.c.occasion).where(deliveries.c.id == named.delivery))
+    if row is not None:
+        place = {"identity": named.identity, "story": row.story, "occasion": row.occasion}
+        tx.insert_unless_there(occupied, {**place, "attempt": named.id})
+    charge(tx, named.identity, named.started_at.strftime("%Y-%m"), Decimal(named.payload.cost))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -51,7 +52,7 @@ def test_p02_p123_two_hours_later_a_doubt_is_looked_up_but_not_resent(sqlite_sto
 
 def test_p04_twenty_new_dates_under_one_id_are_one_post(sqlite_store: Store, clock: ManualClock) -> None:
     house = House(sqlite_store, clock)
-    for number in range(20):
+    for _number in range(20):
         clock.advance(600)
         house.show(article(1, published_at=clock.now(), updated_at=clock.now()))
     assert len(house.server.visible()) == 1
@@ -168,7 +169,7 @@ def test_p18_twenty_at_once_go_at_the_gap_under_the_cap_and_none_is_lost(
     assert all(one.due_at is not None and one.due_why for one in waiting)
     pass_time(house.room, timedelta(hours=7), step=timedelta(minutes=1))
     times = house.times()
-    assert all(b - a >= timedelta(minutes=10) for a, b in zip(times, times[1:], strict=False))
+    assert all(b - a >= timedelta(minutes=10) for a, b in itertools.pairwise(times))
     by_hour = [t.replace(minute=0, second=0, microsecond=0) for t in times]
     assert max(by_hour.count(hour) for hour in by_hour) <= 5
     counted = house.states()
@@ -187,7 +188,7 @@ def test_p19_after_nine_hours_down_only_what_is_fresh_goes_at_its_gap(sqlite_sto
     pass_time(house.room, timedelta(hours=1), step=timedelta(seconds=30))
     times = house.times()
     assert len(times) == 10
-    assert all(b - a >= timedelta(minutes=4) for a, b in zip(times, times[1:], strict=False))
+    assert all(b - a >= timedelta(minutes=4) for a, b in itertools.pairwise(times))
     assert sum(number for (_, reason), number in house.states().items() if reason in (Reason.STALE, Reason.CAP)) == 30
 
 

@@ -1,0 +1,39 @@
+"""Give posts another time: a time of yours, now, or back to their schedule."""
+
+from __future__ import annotations
+
+import click
+
+from bot.cli import invocation
+from bot.cli.acting import act, acting, desk_of
+from bot.errors import UsageError
+
+section = "Act"
+
+
+@click.command(help=__doc__)
+@acting
+@click.option("--to", "at", metavar="TIME", help='Such as 14:30, "tomorrow 9:00", +20m or 2026-11-24T14:30.')
+@click.option("--now", "at_once", is_flag=True, help="As soon as the worker sees it.")
+@click.option("--next", "by_schedule", is_flag=True, help="Back to the schedule.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    what: tuple[str, ...],
+    account: str | None,
+    by: str,
+    at: str | None,
+    at_once: bool,
+    by_schedule: bool,
+) -> int:
+    from bot.cli.render import when
+
+    call = invocation(ctx)
+    if [at is not None, at_once, by_schedule].count(True) != 1:
+        raise UsageError("Say one of --to TIME, --now, --next.")
+    app = call.app()
+    now = app.store.now()
+    zone = call.settings().editorial.timezone
+    time = now if at_once else None if by_schedule else when(str(at), zone, now)
+    desk = desk_of(app, by)
+    return act(call, what, account, lambda one: desk.move(one, time))

@@ -1,0 +1,206 @@
+"""The process around the worker: its start, its signals, its settings file, its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bot.errors import SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from bot.app import App
+    from bot.cli import Invocation
+    from bot.settings import Settings
+    from bot.worker import Worker
+
+# How often the settings file's content is looked at: a watch on the file would miss Kubernetes' exchange of a link.
+SETTINGS_EVERY = 2.0
+#: What only a new start can change.
+FIXED = ("store.url", "listen", "var", "key", "workers", "log")
+
+
+@contextmanager
+def opened(call: Invocation, *, migrate: bool) -> Iterator[App]:
+    """The store brought to our schema, the log set up, everything wired. Raises SettingsError, StoreError."""
+    from bot.app import build, prepare
+
+    settings = call.settings()
+    _log(settings, call)
+    _back_up(call, settings)
+    prepare(settings, migrate_shared=migrate)
+    _warn(call, settings)
+    app = build(settings)
+    if app.newsroom.keyring.made is not None:
+        call.say(f"Made a key for stored logins: {app.newsroom.keyring.made}. Keep a copy of it in a safe place.")
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def once(call: Invocation, only: str | None, *, migrate: bool) -> int:
+    """One pass, or one step of it; the exit code. A signal ends it between two posts."""
+    from bot.pass_once import run_once
+
+    stopping = threading.Event()
+    _on_signals(stopping, stopping, threading.Event())
+    with opened(call, migrate=migrate) as app:
+        return run_once(app, only, stopping=stopping)
+
+
+def serve(call: Invocation, *, migrate: bool) -> int:
+    """The worker until a signal; the exit code: 0, or 8 if something was still on the wire at the end."""
+    from bot.health import HealthServer
+    from bot.worker import Worker
+
+    wake, stopping, reload = threading.Event(), threading.Event(), threading.Event()
+    _on_signals(wake, stopping, reload)
+    with opened(call, migrate=migrate) as app:
+        worker = Worker(app)
+        worker.start()
+        health = HealthServer(app.settings.listen, worker) if app.settings.listen else None
+        try:
+            _watch(call, worker, wake, stopping, reload)
+            code = 0 if worker.stop() else 8
+        finally:
+            if health is not None:
+                health.close()
+    return _leave(code)
+
+
+def _watch(
+    call: Invocation, worker: Worker, wake: threading.Event, stopping: threading.Event, reload: threading.Event
+) -> None:
+    """Until it is to stop: reload on request, and whenever the settings file's content is another."""
+    path = worker.app.settings.path
+    seen = _content(path)
+    while not stopping.is_set():
+        call.clock.wait(wake, SETTINGS_EVERY)
+        wake.clear()
+        content = _content(path)
+        if not stopping.is_set() and (reload.is_set() or (content is not None and content != seen)):
+            reload.clear()
+            seen = content
+            _reload(call, worker)
+
+
+def _reload(call: Invocation, worker: Worker) -> None:
+    """Valid settings hold from now on, and what differs is printed; with mistakes in them the old ones stay."""
+    from bot.settings import environment, load, render
+
+    old = worker.app.settings
+    try:
+        new = load(call.config, environ=environment())
+        changed = differences(old, new)
+        worker.reload(new)
+    except SettingsError as error:
+        text = (_content(old.path) or b"").decode("utf-8-sig", "replace")
+        call.say(render(error.problems, text))
+        call.say("The old settings still hold.")
+        worker.refuse(error)
+        return
+    except StoreError as error:
+        call.say(f"The settings were not applied: {error}")
+        return
+    for key, (was, now) in changed.items():
+        late = " (holds from the next start)" if key.startswith(FIXED) else ""
+        call.say(f"settings: {key}: {was} → {now}{late}")
+    if not changed:
+        call.say("settings: read again, nothing differs")
+
+
+def differences(old: Settings, new: Settings) -> Mapping[str, tuple[str, str]]:
+    """What differs, by key: (before, after). Secrets show as "(set)"."""
+    from bot.settings.effective import effective
+
+    before, after = ({key: str(value) for key, value, _ in effective(one)} for one in (old, new))
+    keys = sorted(before.keys() | after.keys())
+    pairs = {key: (before.get(key, "not set"), after.get(key, "not set")) for key in keys}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _log(settings: Settings, call: Invocation) -> None:
+    from bot import log
+
+    as_json = settings.log == "json" or (settings.log == "auto" and not sys.stderr.isatty())
+    level = "error" if call.quiet else ("info", "debug")[min(call.verbose, 1)]
+    log.configure(json=as_json, level=level, clock=call.clock)
+
+
+def _back_up(call: Invocation, settings: Settings) -> None:
+    """An SQLite store of an older schema is copied before it is migrated. Raises StoreError."""
+    from bot.cli.reading import sqlite_path
+    from bot.rehearsal import copy_file
+    from bot.store import Store, migrate
+
+    path = sqlite_path(settings)
+    if path is None or not path.exists():
+        return
+    store = Store(settings.store_url, call.clock)
+    try:
+        found = migrate.revision(store)
+    finally:
+        store.close()
+    if found is None or found >= migrate.HEAD:
+        return  # empty, ours, or newer: `prepare` refuses the newer one
+    target = settings.var / "backups" / f"before-{migrate.HEAD}-{call.clock.now():%Y%m%d-%H%M%S}.db"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy_file(path, target)
+    call.say(f"Copied the store to {target} before bringing it from schema {found} to {migrate.HEAD}.")
+
+
+def _warn(call: Invocation, settings: Settings) -> None:
+    """What a start should say though it goes on: data that a container would lose."""
+    from bot.health import data_is_mount
+
+    if data_is_mount(settings.var / "wirepost.db") is False:
+        call.say(
+            f"Warning: {settings.var} lies inside the container and is lost with it, and what was posted is forgotten. "
+            "Mount a volume there."
+        )
+
+
+def _on_signals(wake: threading.Event, stopping: threading.Event, reload: threading.Event) -> None:
+    """Stop on the first INT or TERM, leave at once on the second; read the settings again on HUP."""
+
+    def stop(number: int, frame: Any) -> None:
+        if stopping.is_set():
+            os._exit(130)
+        stopping.set()
+        wake.set()
+
+    def again(number: int, frame: Any) -> None:
+        reload.set()
+        wake.set()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, again)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _leave(code: int) -> int:
+    """The exit code; at once if a thread still hangs on a source, which Python would wait for."""
+    others = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    return _exit(code) if others else code
+
+
+def _exit(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(code)

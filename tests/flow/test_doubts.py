@@ -1,0 +1,397 @@
+"""What got lost on the way: looked up, resent only on a fresh proof, and otherwise left to a person."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from bot.flow import deliver, discover, plan, reconcile, schedule
+from bot.model import Article, Attempt, Delivery, Move, Outcome, Reason, Receipt, State, Why
+from bot.store import attempts, deliveries
+from bot.store.deliveries import MoveDelivery
+from bot.store.outcomes import Settle
+from bot.store.stops import Lift, Scope, Stop
+from bot.testing.clock import START, ManualClock
+from bot.testing.network import Fake, FakeOptions
+from bot.testing.network_server import FakeServer, Fault, Published
+from bot.testing.newsroom import pass_time, settle_down
+from tests.flow.conftest import OpenHouse
+from tests.flow.ledger_check import BY_HAND
+from tests.flow.stories import House, article
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+
+
+def only(house: House) -> Delivery:
+    (one,) = house.all()
+    return one
+
+
+def tries(house: House) -> list[Attempt]:
+    with house.store.read() as tx:
+        return attempts.of_delivery(tx, only(house).id)
+
+
+def prepared(house: House, item: Article) -> deliver.Started:
+    """The article is planned and its attempt begun; not a byte of it has left."""
+    house.source.show(item)
+    discover.run(house.room, anyway=True)
+    plan.run(house.room)
+    schedule.run(house.room)
+    started = deliver.start(house.room, "one")
+    assert isinstance(started, deliver.Started)
+    return started
+
+
+class TrueTime:
+    """The network's own clock: it goes on whatever is done to ours."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self._zero = clock.monotonic()
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._clock.monotonic() - self._zero)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return self._clock.wait(event, seconds)
+
+
+def posted_by_hand(house: House, item: Article, ago: timedelta) -> Published:
+    post = Published("hand-1", "1", item.headline, item.link, BY_HAND, "", house.clock.now() - ago)
+    house.server.posts.append(post)
+    return post
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.ERROR_BEFORE])
+def test_p01_three_lost_tries_and_one_that_gets_through_carry_one_key(both: OpenHouse, fault: Fault) -> None:
+    house = both()
+    house.server.faults.extend([fault] * 3)
+    house.show(article(1))
+    pass_time(house.room, 6 * MINUTE)
+    assert [attempt.outcome for attempt in tries(house)] == [Outcome.ABSENT] * 3 + [Outcome.RECEIPT]
+    assert len({(attempt.key, attempt.payload.body) for attempt in tries(house)}) == 1
+    assert len(house.server.posts) == 1
+    assert only(house).remote_id == house.server.posts[0].id
+
+
+def test_p02a_without_key_and_without_look_up_nothing_is_resent(house: OpenHouse) -> None:
+    blind = house(options={"one": FakeOptions(token=SecretStr("token-1"), find=False)})
+    blind.server.faults.append(Fault.LOST_BEFORE)
+    blind.show(article(1))
+    pass_time(blind.room, 30 * MINUTE, step=20 * SECOND)
+    assert blind.states() == {(State.HELD, Reason.CANNOT_TELL): 1}
+    assert len(tries(blind)) == 1
+
+
+def test_p02a_where_absence_proves_nothing_a_lost_post_waits_for_a_person(house: OpenHouse) -> None:
+    doubtful = house(options={"one": FakeOptions(token=SecretStr("token-1"), proof=False)})
+    doubtful.server.faults.append(Fault.LOST_BEFORE)
+    doubtful.show(article(1))
+    pass_time(doubtful.room, 9 * MINUTE, step=20 * SECOND)
+    assert doubtful.states() == {(State.UNKNOWN, Reason.LOST_REPLY): 1}
+    pass_time(doubtful.room, 12 * MINUTE, step=20 * SECOND)
+    assert doubtful.states() == {(State.HELD, Reason.CANNOT_TELL): 1}
+    assert len(tries(doubtful)) == 1
+
+
+def test_p02a_a_post_that_shows_up_late_is_adopted_where_absence_proves_nothing(house: OpenHouse) -> None:
+    slow = house(options={"one": FakeOptions(token=SecretStr("token-1"), proof=False)})
+    slow.server.late = 4 * MINUTE
+    slow.server.faults.append(Fault.TAKEN_LATE)
+    slow.show(article(1))
+    pass_time(slow.room, 20 * MINUTE, step=20 * SECOND)
+    assert slow.states() == {(State.SENT, Reason.SENT): 1}
+    assert len(slow.server.posts) == 1
+
+
+def test_p02b_a_500_on_the_repeat_is_looked_up_too(house: OpenHouse) -> None:
+    flat = house()
+    flat.server.faults.extend([Fault.LOST_BEFORE, Fault.ERROR_AFTER])
+    flat.show(article(1))
+    pass_time(flat.room, 4 * MINUTE)
+    assert [attempt.outcome for attempt in tries(flat)] == [Outcome.ABSENT, Outcome.FOUND]
+    assert flat.states() == {(State.SENT, Reason.SENT): 1}
+    assert len(flat.server.posts) == 1
+
+
+def test_p02c_after_a_restart_two_hours_later_a_match_is_adopted(both: OpenHouse) -> None:
+    house = both()
+    house.server.faults.append(Fault.LOST_AFTER)
+    house.show(article(1))
+    house.clock.advance(2 * 60 * MINUTE)
+    pass_time(house.newsroom("worker-2"), 3 * MINUTE)
+    assert house.states() == {(State.SENT, Reason.SENT): 1}
+    assert len(tries(house)) == 1
+
+
+def test_p02c_after_a_restart_two_hours_later_absence_is_not_enough(both: OpenHouse) -> None:
+    house = both()
+    house.server.faults.append(Fault.LOST_BEFORE)
+    house.show(article(1))
+    house.clock.advance(2 * 60 * MINUTE)
+    pass_time(house.newsroom("worker-2"), 15 * MINUTE, step=15 * SECOND)
+    assert house.states() == {(State.HELD, Reason.CANNOT_TELL): 1}
+    assert house.server.posts == []
+
+
+@pytest.mark.parametrize("orphaned", [False, True])
+@pytest.mark.parametrize("sent", [False, True])
+def test_p31_a_dead_worker_leaves_nothing_in_sending(both: OpenHouse, sent: bool, orphaned: bool) -> None:
+    house = both()
+    started = prepared(house, article(1))
+    if sent:
+        deliver.send(house.room, started)
+    other = house.newsroom("worker-2")
+    if orphaned:  # it held the store alone, so its heir knows that it is dead
+        other.orphans = frozenset({started.attempt.id})
+    pass_time(other, 80 * SECOND)
+    assert len(house.server.posts) == (2 if orphaned and not sent else 1 if sent else 0) - (orphaned and not sent)
+    pass_time(other, 2 * MINUTE)
+    assert house.states() == {(State.SENT, Reason.SENT): 1}
+    assert [attempt.outcome for attempt in tries(house)] == (
+        [Outcome.FOUND] if sent else [Outcome.ABSENT, Outcome.RECEIPT]
+    )
+
+
+def test_a_receipt_that_comes_after_its_lease_settles_the_doubt(both: OpenHouse) -> None:
+    house = both()
+    started = prepared(house, article(1))
+    receipt = deliver.send(house.room, started)
+    other = house.newsroom("worker-2")
+    reconcile.run(other)
+    house.clock.advance(91)
+    assert reconcile.run(other)
+    assert only(house).state is State.UNKNOWN
+    assert deliver.finish(house.room, started, receipt)
+    assert house.states() == {(State.SENT, Reason.SENT): 1}
+    assert [attempt.outcome for attempt in tries(house)] == [Outcome.FOUND]
+    pass_time(other, 5 * MINUTE)
+    assert len(house.server.posts) == 1
+
+
+def test_a_refusal_that_comes_after_its_lease_moves_nothing_and_resends_nothing(house: OpenHouse) -> None:
+    desk = house()
+    started = prepared(desk, article(1))
+    desk.server.faults.append(Fault.LIMITED)
+    refusal = deliver.send(desk.room, started)
+    other = desk.newsroom("worker-2")
+    reconcile.run(other)
+    desk.clock.advance(91)
+    assert reconcile.run(other)
+    assert not deliver.finish(desk.room, started, refusal)
+    assert only(desk).state is State.UNKNOWN
+    pass_time(other, 5 * MINUTE)
+    assert len(desk.server.posts) == 1
+    assert [attempt.outcome for attempt in tries(desk)] == [Outcome.ABSENT, Outcome.RECEIPT]
+
+
+def test_a_sleeper_that_wakes_after_its_lease_sends_no_byte(house: OpenHouse) -> None:
+    desk = house()
+    started = prepared(desk, article(1))
+    desk.clock.advance(11)  # the machine slept between the commit and the first byte
+    before = len(desk.server.requests)
+    result = deliver.send(desk.room, started)
+    assert len(desk.server.requests) == before
+    deliver.finish(desk.room, started, result)
+    pass_time(desk.room, 2 * MINUTE)
+    assert [attempt.outcome for attempt in tries(desk)] == [Outcome.NOT_SENT, Outcome.RECEIPT]
+    assert len(desk.server.posts) == 1
+
+
+def test_a_stale_proof_is_renewed_before_a_resend_and_finds_what_came_meanwhile(house: OpenHouse) -> None:
+    """Absent at the look, stopped for a while, there after all when the stop is lifted: not sent again."""
+    desk = house()
+    desk.server.late = 80 * SECOND
+    desk.server.faults.append(Fault.TAKEN_LATE)
+    desk.show(article(1))
+    desk.store.commit(Stop(id="halt", scope=Scope.ALL, value="", reason="a look at it", who="ed"))
+    pass_time(desk.room, 70 * SECOND)
+    assert only(desk).state is State.WAITING
+    assert tries(desk)[-1].outcome is Outcome.ABSENT
+    pass_time(desk.room, 60 * SECOND)
+    desk.store.commit(Lift("halt", "ed"))
+    pass_time(desk.room, 10 * SECOND)
+    assert desk.states() == {(State.SENT, Reason.SENT): 1}
+    assert len(desk.server.posts) == 1
+
+
+def test_p41_a_wall_clock_set_back_between_proof_and_resend_permits_nothing(
+    house: OpenHouse, clock: ManualClock
+) -> None:
+    """The proof goes stale by the monotonic clock: what the wall clock says can't keep it fresh."""
+    desk = house(server=FakeServer(TrueTime(clock)))
+    desk.server.late = 80 * SECOND
+    desk.server.faults.append(Fault.TAKEN_LATE)
+    desk.show(article(1))
+    desk.store.commit(Stop(id="halt", scope=Scope.ALL, value="", reason="a look at it", who="ed"))
+    pass_time(desk.room, 70 * SECOND)
+    assert only(desk).state is State.WAITING
+    desk.clock.advance(60)
+    desk.clock.step_wall(-60)  # to the wall clock no second has passed since the proof
+    desk.store.commit(Lift("halt", "ed"))
+    pass_time(desk.room, 2 * MINUTE)
+    assert len(desk.server.posts) == 1
+    assert only(desk).state is State.SENT
+
+
+def test_p28_half_an_hour_without_a_connection_then_exactly_one_post(both: OpenHouse) -> None:
+    house = both()
+    house.server.down = True
+    house.show(article(1))
+    pass_time(house.room, 30 * MINUTE, step=30 * SECOND)
+    assert only(house).state is State.WAITING
+    house.server.down = False
+    pass_time(house.room, 40 * MINUTE, step=30 * SECOND)
+    assert house.states() == {(State.SENT, Reason.SENT): 1}
+    assert len(house.server.posts) == 1
+
+
+def test_p28_half_an_hour_of_500_ends_in_one_post_and_never_in_two(both: OpenHouse) -> None:
+    """Inside the window each 500 is looked up and sent again; after it a person decides, and then it goes once."""
+    house = both()
+    house.server.fault = lambda account, body: Fault.ERROR_BEFORE
+    house.show(article(1))
+    pass_time(house.room, 30 * MINUTE, step=15 * SECOND)
+    house.server.fault = lambda account, body: None
+    pass_time(house.room, 10 * MINUTE, step=15 * SECOND)
+    assert house.states() == {(State.HELD, Reason.CANNOT_TELL): 1}
+    held = only(house)
+    now = house.store.now()
+    changes = {"ready_at": now, "ready_why": None, "due_at": now, "doubted_at": None}
+    last = tries(house)[-1]
+    said = Settle(attempt=last, move=Move.SAID_ABSENT, why=Why(Reason.BY_HAND), who="ed", changes=changes)
+    assert house.store.commit(said)
+    pass_time(house.room, MINUTE)
+    assert only(house).id == held.id
+    assert house.states() == {(State.SENT, Reason.SENT): 1}
+    assert len(house.server.posts) == 1
+
+
+def test_p13_a_duplicate_answer_for_one_of_ten_ends_skipped_and_the_others_go(both: OpenHouse) -> None:
+    house = both()
+    items = [article(n, published_at=house.clock.now() - (20 - n) * SECOND) for n in range(10)]
+    posted_by_hand(house, items[2], timedelta(hours=20))
+    house.server.fault = lambda account, body: Fault.DUPLICATE if body["link"] == items[2].link else None
+    reads = sum(request[1] == "/posts" and request[0] == "GET" for request in house.server.requests)
+    house.show(*items)
+    assert house.states() == {(State.SENT, Reason.SENT): 9, (State.SKIPPED, Reason.DUPLICATE_REJECTED): 1}
+    looked = sum(request[1] == "/posts" and request[0] == "GET" for request in house.server.requests) - reads
+    assert looked == 1
+    assert len(house.server.posts) == 10
+
+
+def test_p13_a_duplicate_answer_found_as_anothers_is_skipped(house: OpenHouse) -> None:
+    desk = house()
+    posted_by_hand(desk, article(1), 5 * MINUTE)
+    desk.server.faults.append(Fault.DUPLICATE)
+    desk.show(article(1))
+    assert desk.states() == {(State.SKIPPED, Reason.DUPLICATE_REJECTED): 1}
+    assert len(desk.server.posts) == 1
+
+
+def test_p13_a_duplicate_answer_found_as_ours_is_sent(house: OpenHouse) -> None:
+    """The network took a first try of which we only heard a refusal: the post that stands there is this one's."""
+    desk = house()
+    started = prepared(desk, article(1))
+    post = Published("p1", "1", started.attempt.payload.text, article(1).link, started.delivery.id, "", desk.clock.now())
+    desk.server.posts.append(post)
+    desk.server.faults.append(Fault.DUPLICATE)
+    deliver.finish(desk.room, started, deliver.send(desk.room, started))
+    settle_down(desk.room)
+    assert desk.states() == {(State.SENT, Reason.SENT): 1}
+    assert only(desk).remote_id == "p1"
+
+
+def test_p13_a_duplicate_of_the_first_of_several_tries_is_ours_however_long_ago_that_was(house: OpenHouse) -> None:
+    desk = house()
+    started = prepared(desk, article(1))
+    begun = started.attempt.started_at
+    why = Why(Reason.DUPLICATE_REJECTED)
+    doubt = reconcile.Doubt(
+        attempt=replace(started.attempt, started_at=begun + 5 * MINUTE),
+        delivery=replace(started.delivery, doubted_at=begun, reason=why, state=State.UNKNOWN),
+        withdrawn=False,
+        seen_for=0.0,
+        looked=0,
+        since_look=0.0,
+        can_find=True,
+        proof=True,
+        in_flight=Fake.in_flight_max,
+        resend_window=Fake.resend_window,
+    )
+    for landed, move in ((begun + MINUTE, Move.FOUND), (begun - 5 * MINUTE, Move.RULED_OUT)):
+        settled = reconcile.settle(doubt, Receipt("p1", None, landed), begun + 5 * MINUTE)
+        assert settled is not None
+        assert settled.move is move
+
+
+def test_p13_a_duplicate_answer_that_is_nowhere_is_held(house: OpenHouse) -> None:
+    desk = house()
+    desk.server.faults.append(Fault.DUPLICATE)
+    desk.show(article(1))
+    pass_time(desk.room, 20 * MINUTE, step=20 * SECOND)
+    assert desk.states() == {(State.HELD, Reason.DUPLICATE_REJECTED): 1}
+    assert desk.server.posts == []
+
+
+def test_p123_what_was_seen_and_is_gone_is_never_sent_again(both: OpenHouse) -> None:
+    """Sent and read back, then deleted by hand: no worker, however late, puts it back."""
+    house = both()
+    house.show(article(1))
+    pass_time(house.room, MINUTE)
+    assert only(house).confirmed_at is not None
+    house.server.posts[0].deleted = True
+    house.clock.advance(2 * 60 * MINUTE)
+    other = house.newsroom("worker-2")
+    pass_time(other, 5 * MINUTE)
+    house.show(article(1, headline="Rail strike is off, union says"))
+    pass_time(other, 5 * MINUTE)
+    assert len(house.server.posts) == 1
+
+
+def test_p123_a_deletion_by_hand_two_hours_ago_is_not_undone_by_a_resend(both: OpenHouse) -> None:
+    house = both()
+    started = prepared(house, article(1))
+    deliver.send(house.room, started)
+    house.server.posts[0].deleted = True
+    house.clock.advance(2 * 60 * MINUTE)
+    pass_time(house.newsroom("worker-2"), 30 * MINUTE, step=15 * SECOND)
+    assert house.states() == {(State.HELD, Reason.CANNOT_TELL): 1}
+    assert len(house.server.posts) == 1
+
+
+def test_p25_an_answer_without_an_id_is_unknown_until_the_post_is_seen(house: OpenHouse) -> None:
+    desk = house()
+    desk.server.faults.append(Fault.GARBAGE_AFTER)
+    desk.show(article(1))
+    assert desk.states() == {(State.UNKNOWN, Reason.LOST_REPLY): 1}
+    pass_time(desk.room, 2 * MINUTE)
+    assert desk.states() == {(State.SENT, Reason.SENT): 1}
+
+
+def test_p25_each_post_is_read_back_within_five_minutes_and_a_missing_one_is_told(both: OpenHouse) -> None:
+    house = both("one", "two")
+    house.show(*(article(n) for n in range(5)))
+    lost = house.server.posts[3]
+    lost.deleted = True
+    pass_time(house.room, 5 * MINUTE, step=15 * SECOND)
+    assert all(one.confirmed_at is not None for one in house.all())
+    assert [event.subject for event in house.events("not_visible")] == [lost.delivery]
+
+
+def test_a_move_that_the_table_forbids_is_refused(house: OpenHouse) -> None:
+    desk = house()
+    desk.show(article(1))
+    with pytest.raises(KeyError):
+        desk.store.commit(MoveDelivery(current=only(desk), move=Move.RETRY, why=Why(Reason.BY_HAND), who="ed"))
+    with desk.store.read() as tx:
+        assert deliveries.by_id(tx, only(desk).id) == only(desk)
