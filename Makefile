@@ -23,7 +23,8 @@ fast: $(TEST_STAMP) ## Style, types, layers, generated pages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m docs.generate --check
+	$(BIN)/check-jsonschema --schemafile config/wirepost.schema.json config/wirepost.toml config/newsroom.example.toml
 
 soak: $(TEST_STAMP) ## The full counts (kills, seeds): takes long
 	$(BIN)/python -m pytest -n 2 -m soak
@@ -32,7 +33,7 @@ test-real: $(TEST_STAMP) ## Against a real peer's server (fetches and builds it 
 	$(BIN)/python -m pytest -m real
 
 docs: $(TEST_STAMP) ## Write the generated pages of docs/ and the settings' schema
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 corpus: $(TEST_STAMP) ## Read a folder of feeds and articles and compare: make corpus DIR=…
 	@test -n "$(DIR)" || { echo "make corpus DIR=folder: which folder?" >&2; exit 2; }

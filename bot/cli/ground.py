@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.cli import reading
+from bot.cli.phrasing import plural
 from bot.cli.standing import login_words
 from bot.errors import NotSent, SendError, WirepostError
 from bot.health import data_is_mount
@@ -69,8 +70,8 @@ def findings(call: Invocation, *, online: bool) -> list[Finding]:
 
 
 def _settings(settings: Settings) -> Finding:
-    sizes = {"sources": settings.sources, "accounts": settings.accounts, "routes": settings.editorial.routes}
-    counted = ", ".join(f"{len(found)} {noun}" for noun, found in sizes.items())
+    sizes = {"source": settings.sources, "account": settings.accounts, "route": settings.editorial.routes}
+    counted = ", ".join(plural(len(found), noun) for noun, found in sizes.items())
     return Finding(OK, "settings", f"{settings.ledger.file}: {counted}")
 
 

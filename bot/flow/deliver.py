@@ -36,7 +36,7 @@ from bot.store.accounts import AccountRow
 from bot.store.articles import AddArticle, ChangedArticle, Stored, Withdraw
 from bot.store.attempts import Refused, Start
 from bot.store.deliveries import ChangeDelivery, MarkDirty, MoveDelivery
-from bot.store.outcomes import Finish
+from bot.store.outcomes import Finish, Settle
 from bot.store.stops import Scope, StopSwitch, scopes_of, switches
 
 log = events("deliver")
@@ -189,9 +189,7 @@ def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: Accou
         if adapter.find_is_proof():
             newsroom.sightings.again(("absent", delivery.id))
         return True
-    found = {"sent_at": receipt.at or newsroom.store.now(), "remote_id": receipt.remote_id, "url": receipt.url}
-    move = MoveDelivery(current=delivery, move=Move.FOUND, why=Why(Reason.SENT), who="wirepost", changes=found)
-    newsroom.store.commit(move)
+    newsroom.store.commit(Settle(attempt=last, move=Move.FOUND, why=Why(Reason.SENT), receipt=receipt))
     return True
 
 

@@ -33,6 +33,8 @@ READ_BACK = timedelta(seconds=30)
 READ_BACK_WITHIN = timedelta(hours=24)
 # How far before an attempt a look-up reads: clocks differ.
 SLACK = timedelta(minutes=2)
+# Refused as a duplicate: of what? A post of the last day at most (a person's own, pain P11), or a person looks.
+KNOWN = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,16 @@ class Doubt:
     in_flight: InFlight
     resend_window: timedelta
 
+    @property
+    def refused_as_known(self) -> bool:
+        """Did the network say that it has this already?"""
+        return self.delivery.reason.reason is Reason.DUPLICATE_REJECTED
+
 
 def may_look(doubt: Doubt) -> bool:
     """Has everything on the way landed, by our own clock, and is it this look's turn? Pure."""
-    refused_as_known = doubt.delivery.reason.reason is Reason.DUPLICATE_REJECTED
     wait = doubt.in_flight.server_error if doubt.attempt.status == 500 else doubt.in_flight.lost
-    if not refused_as_known and doubt.seen_for < wait:
+    if not doubt.refused_as_known and doubt.seen_for < wait:
         return False
     return doubt.looked == 0 or doubt.since_look >= LOOKS[min(doubt.looked, len(LOOKS)) - 1]
 
@@ -63,13 +69,12 @@ def may_look(doubt: Doubt) -> bool:
 def settle(doubt: Doubt, found: Receipt | None, now: datetime) -> Settle | None:
     """What a complete look means. None: look again later. Pure."""
     attempt, since = doubt.attempt, doubt.delivery.doubted_at or doubt.attempt.started_at
-    refused_as_known = doubt.delivery.reason.reason is Reason.DUPLICATE_REJECTED
     if found is not None:
-        if refused_as_known and found.at is not None and found.at < attempt.started_at - SLACK:
+        if doubt.refused_as_known and found.at is not None and found.at < min(since, attempt.started_at) - SLACK:
             why = Why(Reason.DUPLICATE_REJECTED, found.url or found.remote_id)
             return Settle(attempt=attempt, move=Move.RULED_OUT, why=why)
         return Settle(attempt=attempt, move=Move.FOUND, why=Why(Reason.SENT), receipt=found)
-    if refused_as_known:
+    if doubt.refused_as_known:
         return Settle(attempt=attempt, move=Move.CANNOT_TELL, why=Why(Reason.DUPLICATE_REJECTED))
     inside = timedelta(0) <= now - since <= doubt.resend_window
     if doubt.proof and doubt.withdrawn:
@@ -149,7 +154,7 @@ def _look(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: Account
         newsroom.looked[attempt.id] = (doubt.looked + 1, newsroom.clock.monotonic())
         since = (delivery.doubted_at or attempt.started_at) - SLACK
         try:
-            earliest = min(since, attempt.started_at - SLACK)
+            earliest = min(since, attempt.started_at - (KNOWN if doubt.refused_as_known else SLACK))
             found = newsroom.safely(lambda: adapter.find(attempt.payload, attempt.key, earliest))
         except Exception as error:  # noqa: BLE001 -- whatever an adapter raises: we could not look, and stay in doubt
             newsroom.last_look[attempt.id] = only_send_errors(error).words

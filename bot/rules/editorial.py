@@ -158,34 +158,34 @@ class Caps(Rules):
 class AccountRules(Rules):
     """What the newsroom says of one account's rhythm. The connection itself stands beside it in [accounts.NAME]."""
 
-    network: str
-    live: bool = False
-    caps: Caps = Caps()
-    quiet: tuple[QuietSpan, ...] | None = None
-    timezone: ZoneName | None = None
-    pace: Literal["network", "server"] = "network"
+    network: str = Field(description="Which network the account is on: docs/networks.md lists them.")
+    live: bool = Field(False, description="false: posts are made and timed, not sent.")
+    caps: Caps = Field(Caps(), description="How many posts, how close; [defaults] otherwise.")
+    quiet: tuple[QuietSpan, ...] | None = Field(None, description="Hours in which nothing goes out; [] = none.")
+    timezone: ZoneName | None = Field(None, description="Zone of its slots, quiet hours and days.")
+    pace: Literal["network", "server"] = Field("network", description="server: only what its answers say counts.")
     warmup: Duration | None = Field(None, description="At most 5 posts an hour for so long after the account joined.")
 
 
 class SourceRules(Rules):
     """What the newsroom says of one source's articles. The connection itself stands beside it in [sources.NAME]."""
 
-    settle: Duration | None = None
-    first_look: FirstLook | None = None
-    max_age: Duration | None = None
-    check_link: bool | None = None
-    priority: Priority | None = None
-    timezone: ZoneName | None = None
+    settle: Duration | None = Field(None, description="Rest of a new article before its first post.")
+    first_look: FirstLook | None = Field(None, description="What the first look may post.")
+    max_age: Duration | None = Field(None, description="Freshness: older when its turn comes is missed, never late.")
+    check_link: bool | None = Field(None, description="Look at the public page before a post (comes later)?")
+    priority: Priority | None = Field(None, description="Of all its articles; a route may say otherwise.")
+    timezone: ZoneName | None = Field(None, description="Zone of dates that carry none.")
 
 
 class Schedule(Rules):
     """When posts leave: local slots per weekday, or at once. Keys: `mon` … `sun`, ranges such as `mon-fri`, `daily`."""
 
-    asap: bool = False
+    asap: bool = Field(False, description="At once, instead of slots.")
     slots: dict[str, tuple[ClockTime, ...]] = Field(default_factory=dict, description="Times per weekday or range.")
-    jitter: Duration = timedelta(0)
+    jitter: Duration = Field(timedelta(0), description="Each slot leaves up to so much later.")
     spread: Duration = Field(timedelta(0), description="Share of time kept between two posts, beside the gap.")
-    timezone: ZoneName | None = None
+    timezone: ZoneName | None = Field(None, description="Zone of the slots; else the account's.")
     blackout: tuple[date, ...] = Field((), description="Local dates on which nothing goes out by this schedule.")
 
     @model_validator(mode="before")
@@ -232,24 +232,24 @@ def _days(key: str) -> tuple[int, ...]:
 class When(Rules):
     """What a route asks of an article. All keys given must hold; `any`, `all` and `not` nest."""
 
-    sources: tuple[str, ...] = ()
-    sections: tuple[str, ...] = ()
-    not_sections: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    not_tags: tuple[str, ...] = ()
-    authors: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
+    sources: tuple[str, ...] = Field((), description="Names of sources.")
+    sections: tuple[str, ...] = Field((), description="Any of these sections.")
+    not_sections: tuple[str, ...] = Field((), description="None of these sections.")
+    tags: tuple[str, ...] = Field((), description="Any of these tags or categories.")
+    not_tags: tuple[str, ...] = Field((), description="None of these.")
+    authors: tuple[str, ...] = Field((), description="Any of these authors.")
+    languages: tuple[str, ...] = Field((), description="Any of these languages (BCP 47).")
     keywords: tuple[str, ...] = Field((), description="Words in headline or summary, whole words, case folded.")
     headline: str | None = Field(None, description="A regular expression searched in the headline.")
     link: str | None = Field(None, description="A regular expression searched in the link.")
-    min_words: int | None = None
-    max_words: int | None = None
-    newer_than: Duration | None = None
-    older_than: Duration | None = None
+    min_words: int | None = Field(None, description="Least words of the text.")
+    max_words: int | None = Field(None, description="Most words of the text.")
+    newer_than: Duration | None = Field(None, description="Published at most so long ago.")
+    older_than: Duration | None = Field(None, description="Published at least so long ago.")
     hours: tuple[QuietSpan, ...] = Field((), description="Local spans in which the article was published.")
-    priority: Priority | None = None
-    any: tuple[When, ...] = ()
-    all: tuple[When, ...] = ()
+    priority: Priority | None = Field(None, description="Only breaking, normal or evergreen.")
+    any: tuple[When, ...] = Field((), description="At least one of these holds.")
+    all: tuple[When, ...] = Field((), description="All of these hold.")
     not_: When | None = Field(None, alias="not")
 
     @model_validator(mode="after")
@@ -267,19 +267,19 @@ class When(Rules):
 class Route(Rules):
     """Which articles go to which accounts, in what form. `to` holds account names and patterns ("desk-*")."""
 
-    name: str
-    when: When = When()
-    to: tuple[str, ...] = ("*",)
-    schedule: str | None = None
-    template: str | None = None
-    priority: Priority | None = None
+    name: str = Field(description="What reasons and screens call it.")
+    when: When = Field(When(), description="Which articles; left out: all.")
+    to: tuple[str, ...] = Field(("*",), description='Accounts, or patterns such as "desk-*"; [] closes the article.')
+    schedule: str | None = Field(None, description="A name of [schedules]; left out: at once.")
+    template: str | None = Field(None, description="A name of [templates]; else the account's, the network's, default.")
+    priority: Priority | None = Field(None, description="breaking jumps the queue, evergreen gives way.")
     hold: bool | tuple[str, ...] = Field(False, description="Accounts on which a person releases each post.")
     quiet: tuple[QuietSpan, ...] | None = Field(None, description="Quiet hours instead of the account's; [] = none.")
     over_cap: bool = Field(False, description="May breaking news pass the account's caps?")
-    max_age: Duration | None = None
+    max_age: Duration | None = Field(None, description="Freshness of these articles.")
     link: bool = Field(True, description="false: an article without a link may go out too.")
-    on_change: OnChange | None = None
-    on_withdraw: OnWithdraw | None = None
+    on_change: OnChange | None = Field(None, description="For what is out, if the article changes (comes with follow).")
+    on_withdraw: OnWithdraw | None = Field(None, description="For what is out, if the article is withdrawn (the same).")
     reason: str | None = Field(None, description="What editors read when this route closes an article (to = []).")
 
     def names(self, account: str, patterns: tuple[str, ...]) -> bool:
@@ -319,18 +319,18 @@ class Sensitive(Rules):
 class Defaults(Rules):
     """What holds where a source, account or route says nothing."""
 
-    quiet: tuple[QuietSpan, ...] = ()
-    max_age: Duration = timedelta(hours=6)
-    max_age_breaking: Duration = timedelta(hours=1)
-    settle: Duration = timedelta(seconds=120)
-    caps: Caps = Caps(hour=6, day=60, gap=timedelta(minutes=4))
+    quiet: tuple[QuietSpan, ...] = Field((), description="Hours in which nothing goes out.")
+    max_age: Duration = Field(timedelta(hours=6), description="Older when its turn comes: missed, never sent late.")
+    max_age_breaking: Duration = Field(timedelta(hours=1), description="The same for breaking news.")
+    settle: Duration = Field(timedelta(seconds=120), description="Rest of a new article before its first post.")
+    caps: Caps = Field(Caps(hour=6, day=60, gap=timedelta(minutes=4)), description="How many posts, and how close.")
     same_link: Duration = Field(timedelta(days=7), description="No account gets the same link twice within this.")
-    near_duplicate: Literal["hold", "skip", "warn"] = "hold"
-    first_look: FirstLook = "nothing"
-    on_change: OnChange = "ask"
-    on_withdraw: OnWithdraw = "ask"
+    near_duplicate: Literal["hold", "skip", "warn"] = Field("hold", description="For a headline much like another.")
+    first_look: FirstLook = Field("nothing", description="What the first look at a source may post.")
+    on_change: OnChange = Field("ask", description="For what is out, if the article changes (comes with follow).")
+    on_withdraw: OnWithdraw = Field("ask", description="For what is out, if the article is withdrawn (the same).")
     campaign: dict[str, str] = Field(default_factory=dict, description='UTM: { utm_source = "{network}", … }.')
-    blackout: tuple[date, ...] = ()
+    blackout: tuple[date, ...] = Field((), description="Dates on which nothing goes out.")
     bare_domains: Literal["break", "keep"] = Field("break", description="Brand names that are domains (Booking.com).")
 
 

@@ -101,7 +101,8 @@ def serve() -> None:
         with os.fdopen(reading, "rb") as pipe:
             said = pipe.read().decode()
         _, status = os.waitpid(child, 0)
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "said": said}), flush=True)
+        sys.stdout.write(json.dumps({"code": os.waitstatus_to_exitcode(status), "said": said}) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

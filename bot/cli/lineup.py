@@ -1,0 +1,86 @@
+"""The queue as it is listed: rows for people, objects for programs. Read from the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot.cli import phrasing, reading
+from bot.model import OPEN_STATES, Why
+from bot.store import accounts, deliveries
+from bot.store.schema import deliveries as table
+
+if TYPE_CHECKING:
+    from bot.cli import Invocation
+    from bot.model import Delivery
+    from bot.store import Store
+
+# Of ended ones only those that changed lately: the store keeps years.
+ENDED_WITHIN = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """One reading of the queue: as objects for programs, as rows for people."""
+
+    objects: list[dict[str, Any]]
+    rows: list[tuple[str, ...]]
+    footer: str
+
+
+def read(call: Invocation, store: Store, wanted: phrasing.Wanted, account: str | None, limit: int) -> Lineup:
+    """Read it. Raises StoreError."""
+    zone = call.settings().editorial.timezone
+    with store.read() as tx:
+        ended = any(state not in OPEN_STATES for state in wanted.states)
+        since = tx.now - ENDED_WITHIN if ended else None
+        found = deliveries.listing(tx, states=wanted.states, account=account, since=since, limit=limit)
+        found = [one for one in found if wanted.holds(one)]
+        names = reading.headlines(tx, (one.article for one in found))
+        short = reading.short_ids(tx, table, (one.id for one in found))
+        parked = {
+            name: Why(row.breaker, row.breaker_words or "")
+            for name, row in accounts.all_accounts(tx).items()
+            if row.breaker is not None
+        }
+        now = tx.now
+    return Lineup(
+        [_object(one, zone, now, parked) for one in found],
+        [_row(one, short[one.id], names.get(one.article, ""), zone, now, parked.get(one.account)) for one in found],
+        f"{phrasing.counted(_tally(found, parked))}.  Times: {zone}",
+    )
+
+
+def _tally(found: list[Delivery], parked: Mapping[str, Why]) -> Mapping[str, int]:
+    return Counter(phrasing.state_word(one, _breaker(one, parked)) for one in found)
+
+
+def _breaker(one: Delivery, parked: Mapping[str, Why]) -> Any:
+    return parked[one.account].reason if one.account in parked else None
+
+
+def _row(one: Delivery, short: str, headline: str, zone: str, now: datetime, parked: Why | None) -> tuple[str, ...]:
+    word = phrasing.state_word(one, parked.reason if parked else None)
+    why = phrasing.why_words(one, zone, now, parked)
+    return short, phrasing.when_words(one.due_at, zone, now), one.account, word, headline or one.text, why
+
+
+def _object(one: Delivery, zone: str, now: datetime, parked: Mapping[str, Why]) -> dict[str, Any]:
+    return {
+        "delivery": one.id,
+        "article": one.article,
+        "account": one.account,
+        "state": str(one.state),
+        "reason": str(one.reason.reason),
+        "due_at": one.due_at,
+        "text": one.edited_text or one.text,
+        "detail": one.reason.detail,
+        "due_why": [[str(why.reason), why.detail] for why in one.due_why],
+        "tries": one.tries,
+        "sent_at": one.sent_at,
+        "url": one.url,
+        "parked": str(parked[one.account].reason) if one.account in parked else None,
+    }
