@@ -64,7 +64,8 @@ class Desk:
         if one.doubted_at is not None:
             raise Unclear(f"{one.id} may be out. Look first: wirepost lookup {one.id}")
         by = f"{self.who} and {second}" if second else self.who
-        self._move(one, Move.RELEASE, Why(Reason.BY_HAND, by))
+        # Held for hours, it is released by somebody who knows that: it is never too old.
+        self._move(one, Move.RELEASE, Why(Reason.BY_HAND, by), fresh_until=None)
         return f"Released {one.id}. Undo: wirepost hold {one.id}"
 
     def skip(self, one: Delivery) -> str:

@@ -85,11 +85,16 @@ class Pass:
             self._until_quiet()
 
     def _until_quiet(self) -> None:
-        rest = [step for name, step in self.steps.items() if name != "discover"]
+        """Rounds of all steps. The networks are asked who we are at first, and again after posts (a token may end)."""
+        rest = ("check", "plan", "schedule", "deliver", "reconcile")
+        ask = True
         for _ in range(ROUNDS):
-            moved = [step() for step in rest if not self.stopping.is_set()]  # every step runs in every round
-            if not any(moved):
+            moved = {
+                name: self.steps[name]() for name in rest if not self.stopping.is_set() and (ask or name != "check")
+            }
+            if not any(moved.values()):
                 return
+            ask = moved.get("deliver", False)
 
     def _discover(self) -> bool:
         """Every source, due or not; one whose server asked for rest, or that failed, rests until its time."""
@@ -131,7 +136,8 @@ class Pass:
             refused = deliveries.listing(tx, states=[State.REJECTED], since=began, limit=1)
             failed = any(row.errors for row in sources.all_sources(tx) if row.name in self.room.sources)
             kept = [one for one in _waiting(tx, self.room) if one.tries or one.due_at is None]
-        if any(number and state in (State.UNKNOWN, State.SENDING) for (_, state), number in counted.items()):
+            doubted = [one for one in deliveries.listing(tx, states=[State.HELD], since=began) if one.doubted_at]
+        if doubted or any(n and state in (State.UNKNOWN, State.SENDING) for (_, state), n in counted.items()):
             return 8
         if stopped and due:
             return 6

@@ -69,14 +69,13 @@ def _asked(call: Invocation) -> list[tuple[str, str]]:
 
     app = call.app()
     try:
-        for name in sorted(app.newsroom.accounts):
-            check.confirm_identity(app.newsroom, name)
+        with app.store.read() as tx:
+            known = sorted(set(app.newsroom.accounts) & set(accounts.all_accounts(tx)))
+        silent = [name for name in known if not check.confirm_identity(app.newsroom, name)]
         with app.store.read() as tx:
             rows = accounts.all_accounts(tx)
-        return [
-            (name, row.breaker_words or "could not be asked")
-            for name, row in rows.items()
-            if row.breaker is not None or row.checked_at is None
-        ]
+        new = sorted(set(app.newsroom.accounts) - set(known))
+        told = [(name, rows[name].breaker_words or "could not be asked; it is tried again") for name in silent]
+        return told + [(name, "new in the settings: wirepost run takes it in first") for name in new]
     finally:
         app.close()

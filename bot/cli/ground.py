@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,7 +79,7 @@ def _data(settings: Settings) -> Iterator[Finding]:
     path = reading.sqlite_path(settings)
     folder = path.parent if path is not None else settings.var
     there = next(one for one in (folder, *folder.parents) if one.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not writable(there):
         hint = owner_hint(there).partition("To mend it: ")
         yield Finding(FAIL, "data", f"{there} can't be written. {hint[0].strip()}", hint[2])
     elif data_is_mount(folder / "store") is False:
@@ -93,6 +93,15 @@ def _data(settings: Settings) -> Iterator[Finding]:
     level = OK if free >= ROOM else WARN if free >= ROOM // 20 else FAIL
     yield Finding(level, "disk", f"{free // MIB:,} MiB free", "" if level == OK else f"make room on {there}")
     yield from _key(settings)
+
+
+def writable(folder: Path) -> bool:
+    """Tried, since rights alone don't tell (a read-only mount, the superuser); nothing of it stays."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:

@@ -91,10 +91,13 @@ def article_named(tx: Tx, words: str) -> Stored:
     """
     from bot.store import articles, deliveries
 
+    if not words.strip():
+        raise NoMatch("Which article? Give the beginning of its id, its link, or words of its headline.")
     found = articles.find(tx, words)
     exact = [one for one in found if one.id == words or one.article.headline.casefold() == words.casefold()]
-    begins = [one for one in found if one.id.startswith(words)]
-    for one in deliveries.by_prefix(tx, words) if words.isalnum() else ():
+    looks_like_id = len(words) >= SHORTEST and words.isalnum()
+    begins = [one for one in found if looks_like_id and one.id.startswith(words)]
+    for one in deliveries.by_prefix(tx, words) if looks_like_id else ():
         stored = articles.by_id(tx, one.article)
         if stored is not None and stored.id not in {other.id for other in begins}:
             begins.append(stored)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # How often the settings file's content is looked at: a watch on the file would miss Kubernetes' exchange of a link.
 SETTINGS_EVERY = 2.0
+# At the end, idle threads go by themselves within this (seconds); what is left then hangs on somebody else.
+BRIEFLY = 0.5
 #: What only a new start can change.
 FIXED = ("store.url", "listen", "var", "key", "workers", "log")
 
@@ -71,7 +73,7 @@ def serve(call: Invocation, *, migrate: bool) -> int:
         finally:
             if health is not None:
                 health.close()
-    return _leave(code)
+        return _leave(code)
 
 
 def _watch(
@@ -192,9 +194,14 @@ def _content(path: Path) -> bytes | None:
 
 
 def _leave(code: int) -> int:
-    """The exit code; at once if a thread still hangs on a source, which Python would wait for."""
-    others = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
-    return _exit(code) if others else code
+    """The exit code; at once if a thread still hangs on a source: its door and Python itself would wait for that.
+
+    Everything is recorded by then, and the lock on the store dies with the process.
+    """
+    others = [one for one in threading.enumerate() if one is not threading.main_thread()]
+    for one in others:
+        one.join(BRIEFLY / len(others))
+    return _exit(code) if any(one.is_alive() for one in others) else code
 
 
 def _exit(code: int) -> NoReturn:

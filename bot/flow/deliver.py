@@ -28,6 +28,7 @@ from bot.rules.editorial import Editorial
 from bot.rules.freshness import before_account
 from bot.rules.timing import Pacing, pacing_at, timing_for
 from bot.sources.base import Gone
+from bot.store import Tx
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
@@ -41,6 +42,8 @@ from bot.store.stops import Scope, StopSwitch, scopes_of, switches
 
 log = events("deliver")
 
+# How many due posts of an account are looked through for one that no stop holds.
+DUE_AT_ONCE = 500
 # A proof of absence counts for so long; then the network must be asked again before anything is sent.
 ABSENCE_HOLDS = timedelta(seconds=30)
 
@@ -123,8 +126,8 @@ def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started 
     if newsroom.parked_by_clock:
         return Why(Reason.CLOCK_SKEW)
     case = _case(newsroom, account)
-    if case is None or isinstance(case, Why):
-        return case
+    if case is None:
+        return None
     network = newsroom.accounts[account].network
     now = newsroom.store.now()
     ruled = decide(case, now, network.resend_window, may_look=not looked)
@@ -140,21 +143,33 @@ def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started 
     return _begin(newsroom, account, frozen, clocks)
 
 
-def _case(newsroom: Newsroom, account: str) -> Case | Why | None:
+def _case(newsroom: Newsroom, account: str) -> Case | None:
     with newsroom.store.read() as tx:
         row = stored_accounts.by_name(tx, account)
-        due = stored_deliveries.next_due(tx, account)
-        if row is None or not due:
+        found = _first_free(newsroom, tx, account)
+        if row is None or found is None:
             return None
-        stored = stored_articles.by_id(tx, due[0].article)
-        if stored is None:
-            return None
-        scopes = set(_scopes(newsroom, stored, account))
-        stop = next((s for s in switches(tx) if (s.scope, s.value) in scopes or s.scope is Scope.ALL), None)
-        attempts = stored_attempts.of_delivery(tx, due[0].id) if due[0].tries or due[0].attempt else []
-    proof = newsroom.sightings.since(("absent", due[0].id))
+        delivery, stored, stop = found
+        attempts = stored_attempts.of_delivery(tx, delivery.id) if delivery.attempt else []
+    proof = newsroom.sightings.since(("absent", delivery.id))
     last = attempts[-1] if attempts else None
-    return Case(delivery=due[0], stored=stored, row=row, stop=stop, last=last, absence_age=proof)
+    return Case(delivery=delivery, stored=stored, row=row, stop=stop, last=last, absence_age=proof)
+
+
+def _first_free(newsroom: Newsroom, tx: Tx, account: str) -> tuple[Delivery, Stored, StopSwitch | None] | None:
+    """What is due first and not stopped, for a stopped article must not stand in the others' way; else the first."""
+    on = switches(tx)
+    first = None
+    for delivery in stored_deliveries.next_due(tx, account, limit=DUE_AT_ONCE if on else 1):
+        stored = stored_articles.by_id(tx, delivery.article)
+        if stored is None:
+            continue
+        scopes = set(_scopes(newsroom, stored, account))
+        stop = next((switch for switch in on if (switch.scope, switch.value) in scopes), None)
+        first = first or (delivery, stored, stop)
+        if stop is None:
+            return delivery, stored, None
+    return first
 
 
 def _scopes(newsroom: Newsroom, stored: Stored, account: str) -> tuple[tuple[Scope, str], ...]:
@@ -216,8 +231,8 @@ def _begin(
     newsroom: Newsroom, account: str, frozen: Attempt | None, clocks: tuple[datetime, float]
 ) -> Started | Why | None:
     case = _case(newsroom, account)  # once more: the look at the source may have taken seconds
-    if case is None or isinstance(case, Why):
-        return case
+    if case is None:
+        return None
     delivery, row = case.delivery, case.row
     generation = delivery.generation if frozen or not delivery.tries else delivery.generation + 1
     try:

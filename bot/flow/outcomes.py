@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.errors import AuthFailed, Busy, Duplicate, Expired, Misconfigured, NotSent, Rejected, SendError
@@ -72,6 +72,9 @@ def _not_sent(error: NotSent, delivery: Delivery, now: datetime, uniform: Any) -
     return Verdict(outcome=Outcome.NOT_SENT, move=Move.NOT_SENT, why=why, changes={**changes, **at})
 
 
+#: A parked account is asked again no sooner: one probe an hour (pain P87). That it answers doesn't say that it takes
+#: posts, so each probe may cost one more refusal.
+PROBE = timedelta(hours=1)
 _PARKS = {
     AuthFailed: (Outcome.AUTH_FAILED, Reason.LOGIN),
     Misconfigured: (Outcome.MISCONFIGURED, Reason.BILLING),
@@ -86,7 +89,7 @@ def _other(error: SendError, delivery: Delivery, now: datetime) -> Verdict:
                 move=Move.PARK,
                 why=Why(reason, error.words),
                 changes={"due_at": None, "ready_at": now, "retry_words": error.words, "tries": delivery.tries},
-                effect=Effect(breaker=reason, words=error.words),
+                effect=Effect(breaker=reason, words=error.words, probe_in=PROBE),
             )
     if isinstance(error, Rejected):
         return Verdict(outcome=Outcome.REJECTED, move=Move.REFUSED, why=Why(Reason.REFUSED, error.words), changes={})

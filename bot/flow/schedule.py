@@ -7,7 +7,7 @@ it is fresh is skipped at once, with the reason; what the month's money can't pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,6 +23,7 @@ from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
 from bot.store.accounts import AccountRow
 from bot.store.plans import SetTimes, Timed
+from bot.store.stops import StopSwitch, scopes_of, switches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Rhythm:
     history: tuple[datetime, ...]
     spent: Decimal
     published: Mapping[str, datetime]
+    stopped: Mapping[str, StopSwitch] = field(default_factory=dict)
 
 
 def retime(now: datetime, rhythm: Rhythm) -> tuple[Timed, ...]:
@@ -44,8 +46,10 @@ def retime(now: datetime, rhythm: Rhythm) -> tuple[Timed, ...]:
     timing = timing_of(rhythm.editorial, row, rhythm.network, rhythm.spent)
     routes = {route.name: route for route in rhythm.editorial.routes}
     by_id = {delivery.id: delivery for delivery in rhythm.waiting}
-    asked = [_waiting(delivery, routes.get(delivery.route), rhythm) for delivery in rhythm.waiting]
-    times = []
+    # What a switch without an end holds has no time, and takes nobody's place; lifting it times all anew.
+    held = {one: switch for one, switch in rhythm.stopped.items() if switch.until is None}
+    times = [Timed(by_id[one], None, (Why(Reason.STOPPED, str(switch)),)) for one, switch in held.items()]
+    asked = [_waiting(one, routes.get(one.route), rhythm) for one in rhythm.waiting if one.id not in held]
     for due in timetable(now, asked, rhythm.history, timing):
         current = by_id[due.id]
         move = {"skip": Move.RULED_OUT, "hold": Move.HOLD}.get(due.outcome)
@@ -72,12 +76,15 @@ def timing_of(editorial: Editorial, row: AccountRow, account: Account, spent: De
 def _waiting(delivery: Delivery, route: Route | None, rhythm: Rhythm) -> Waiting:
     schedule = rhythm.editorial.schedules.get(route.schedule) if route is not None and route.schedule else None
     published = rhythm.published.get(delivery.article, delivery.created_at)
+    switch = rhythm.stopped.get(delivery.id)
+    ends = switch.until if switch is not None and switch.until is not None else delivery.ready_at
+    stopped = ends > delivery.ready_at
     return Waiting(
         id=delivery.id,
         article=delivery.article,
         priority=delivery.priority,
-        ready_at=delivery.ready_at,
-        ready_why=delivery.ready_why,
+        ready_at=ends if stopped else delivery.ready_at,
+        ready_why=Reason.STOPPED if stopped else delivery.ready_why,
         fresh_until=delivery.fresh_until,
         pinned_at=delivery.pinned_at,
         schedule=schedule,
@@ -123,4 +130,18 @@ def rhythm_of(newsroom: Newsroom, tx: Tx, row: AccountRow) -> Rhythm:
         history=tuple(history),
         spent=spent,
         published=stored_articles.published(tx, [delivery.article for delivery in waiting]),
+        stopped=_stopped(tx, waiting, account),
     )
+
+
+def _stopped(tx: Tx, waiting: list[Delivery], account: Account) -> dict[str, StopSwitch]:
+    """Which deliveries a stop switch holds; of several switches the one that holds longest."""
+    on = switches(tx)
+    found: dict[str, StopSwitch] = {}
+    for delivery in waiting if on else ():
+        stored = stored_articles.by_id(tx, delivery.article)
+        scopes = scopes_of(stored.article, stored.id, account.name, account.network.name) if stored else ()
+        hits = [switch for switch in on if (switch.scope, switch.value) in scopes]
+        if hits:
+            found[delivery.id] = max(hits, key=lambda switch: (switch.until is None, switch.until or switch.at))
+    return found

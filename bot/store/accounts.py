@@ -103,6 +103,8 @@ class Join:
     def _update(self, tx: Tx, name: str, network: str, live: bool) -> None:
         here = accounts.c.name == name
         tx.execute(accounts.update().where(here).values(removed=False, dirty=True, version=accounts.c.version + 1))
+        # The settings may hold a new token now: a dead login is asked again at once, not when its hour is over.
+        tx.execute(accounts.update().where(here, accounts.c.breaker == Reason.LOGIN).values(probe_at=None))
         moved = tx.changed(
             accounts.update()
             .where(here, accounts.c.network != network)
@@ -267,7 +269,8 @@ class EndRefresh:
 class Effect:
     """What an outcome does to the account: blocked until, token over, behind a breaker, in the network's words.
 
-    `alarming`: the network wants a longer rest than is believable; a person is told.
+    `alarming`: the network wants a longer rest than is believable; a person is told. `probe_in`: how long an account
+    behind a breaker is left alone before anybody asks it again.
     """
 
     blocked_until: datetime | None = None
@@ -275,6 +278,7 @@ class Effect:
     alarming: bool = False
     breaker: Reason | None = None
     words: str = ""
+    probe_in: timedelta | None = None
 
 
 def affect(tx: Tx, account: str, effect: Effect) -> None:
@@ -297,6 +301,7 @@ def affect(tx: Tx, account: str, effect: Effect) -> None:
                 breaker=effect.breaker,
                 breaker_at=tx.now,
                 breaker_words=effect.words,
+                probe_at=tx.now + effect.probe_in if effect.probe_in is not None else accounts.c.probe_at,
                 dirty=True,
                 version=accounts.c.version + 1,
             )

@@ -117,6 +117,7 @@ class MoveDelivery:
         return self.current.account
 
     def apply(self, tx: Tx) -> bool:
+        mark_dirty(tx, [self.current.account])
         if not move(tx, self.current, self.move, self.why, **self.changes):
             return False
         detail = {"from": self.current.state, "move": self.move, "reason": self.why.reason, "detail": self.why.detail}

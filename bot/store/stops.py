@@ -105,6 +105,12 @@ def guard_row() -> dict[str, str]:
     return {"key": _GUARD, "value": "0"}
 
 
+def _take(tx: Tx, switch: str) -> None:
+    """All accounts are timed anew; and nothing starts beside this. In the order in which `Start` takes its rows."""
+    tx.execute(accounts.update().values(dirty=True, version=accounts.c.version + 1))
+    tx.execute(meta.update().where(meta.c.key == _GUARD).values(value=switch))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """Intent: switch on. The ids of attempts that were already open: they can't be called back."""
@@ -118,7 +124,7 @@ class Stop:
     lock: str = ""
 
     def apply(self, tx: Tx) -> tuple[int, ...]:
-        tx.execute(meta.update().where(meta.c.key == _GUARD).values(value=self.id))
+        _take(tx, self.id)
         tx.insert(
             stops,
             {
@@ -145,13 +151,12 @@ class Lift:
     lock: str = ""
 
     def apply(self, tx: Tx) -> bool:
-        tx.execute(meta.update().where(meta.c.key == _GUARD).values(value=self.id))
+        _take(tx, self.id)
         lifted = tx.changed(
             stops.update()
             .where(stops.c.id == self.id, stops.c.lifted_at.is_(None))
             .values(lifted_at=tx.now, lifted_by=self.who)
         )
         if lifted:
-            tx.execute(accounts.update().values(dirty=True, version=accounts.c.version + 1))
             note(tx, "resumed", self.id, who=self.who)
         return lifted == 1

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from bot.clock import SeededRandom
 from bot.flow.newsroom import Newsroom
 from bot.model import Article, Delivery, Outcome, Reason, State
 from bot.store import Store, attempts, deliveries
@@ -79,6 +80,7 @@ class House:
             server=self.server,
             sources={"main": self.source},
             options=self.options,
+            random=SeededRandom(sum(worker.encode())),
             worker=worker,
         )
 

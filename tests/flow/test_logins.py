@@ -153,6 +153,18 @@ def test_a_dead_login_is_probed_no_more_than_once_an_hour(house: OpenHouse) -> N
     assert tries <= 5
 
 
+def test_a_login_mended_in_the_settings_is_tried_at_once(house: OpenHouse) -> None:
+    desk = house()
+    desk.server.fault = lambda account, body: Fault.DEAD
+    desk.show(article(1))
+    assert row(desk).breaker is Reason.LOGIN
+    desk.server.fault = lambda account, body: None
+    pass_time(desk.room, 5 * MINUTE, step=MINUTE)
+    assert desk.server.posts == []
+    pass_time(desk.newsroom("worker-2"), timedelta(seconds=5))
+    assert desk.states() == {(State.SENT, Reason.SENT): 1}
+
+
 def test_p80_a_day_of_posts_and_three_restarts_needs_few_logins(house: OpenHouse) -> None:
     """The renewed token is kept, sealed, in the store: a restart uses it again."""
     desk = house()
@@ -161,7 +173,7 @@ def test_p80_a_day_of_posts_and_three_restarts_needs_few_logins(house: OpenHouse
     made: list[Any] = []
     for number in range(100):
         made.append(article(number, published_at=desk.clock.now()))
-        desk.source.show(*made[-20:])
+        desk.source.show(*made[-3:])
         look(room)
         pass_time(room, 14 * MINUTE, step=14 * MINUTE)
         if number in (25, 50, 75):

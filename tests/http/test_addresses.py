@@ -225,7 +225,7 @@ OPENERS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "socket": ({"socket", "create_connection", "getaddrinfo", "gethostbyname"}, {"wire.py"}),
     "requests": (set(), {"networks/x.py"}),
-    "urllib.request": (set(), set()),
+    "urllib.request": (set(), {"cli/pulse.py"}),  # asks this machine's own health port, before anything is loaded
     "urllib3": (set(), set()),
     "http.client": (set(), set()),
     "aiohttp": (set(), set()),

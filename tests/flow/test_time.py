@@ -1,0 +1,195 @@
+"""On the minute: slots, quiet hours and zones, over restarts, blocked loops, clock jumps and sleep."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bot.desk import Desk
+from bot.model import Priority, Reason, State
+from bot.rules.editorial import Schedule
+from bot.testing.clock import START, ManualClock
+from bot.testing.network_server import FakeServer, Fault
+from bot.testing.newsroom import look, pass_time, settle_down
+from tests.flow.conftest import OpenHouse
+from tests.flow.stories import House, article
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+def slots(*times: str, **more: Any) -> dict[str, Any]:
+    """Settings: one route for all, by daily slots."""
+    return {
+        "schedules": {"day": {"daily": list(times), **more}},
+        "routes": [{"name": "all", "schedule": "day"}],
+    }
+
+
+def at(hour: int, minute: int = 0, day: int = 25) -> datetime:
+    return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
+
+
+def go_to(house: House, moment: datetime) -> None:
+    house.clock.advance(moment - house.clock.now())
+
+
+def test_p37_a_loop_blocked_for_ninety_seconds_at_the_slot_sends_right_after(both: OpenHouse) -> None:
+    house = both(rules=slots("15:00"))
+    house.show(article(1))
+    go_to(house, datetime(2026, 11, 24, 15, 1, 30, tzinfo=UTC))
+    settle_down(house.room)
+    assert house.times() == [datetime(2026, 11, 24, 15, 1, 30, tzinfo=UTC)]
+    assert house.states() == {(State.SENT, Reason.SENT): 1}
+
+
+def test_p39_stopped_before_a_slot_and_started_after_it_posts_once_and_keeps_the_next_slot(both: OpenHouse) -> None:
+    house = both(rules=slots("09:00", "12:00"), max_age="24h")
+    house.show(article(1), article(2))
+    go_to(house, at(8, 55))
+    settle_down(house.room)
+    assert house.server.posts == []
+    go_to(house, at(9, 20))
+    other = house.newsroom("worker-2")
+    pass_time(other, 4 * HOUR, step=5 * MINUTE)
+    assert house.times() == [at(9, 20), at(12)]
+
+
+ZONES = ("UTC", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe")
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_p40_a_slot_is_the_accounts_own_wall_clock_wherever_the_machine_is(house: OpenHouse, zone: str) -> None:
+    from zoneinfo import ZoneInfo
+
+    desk = house(rules=slots("18:30"), account={"timezone": zone}, max_age="48h")
+    desk.show(article(1))
+    pass_time(desk.room, 25 * HOUR, step=30 * MINUTE)
+    (sent,) = [one for one in desk.all() if one.state is State.SENT]
+    assert sent.due_at is not None
+    assert sent.due_at.astimezone(ZoneInfo(zone)).strftime("%H:%M") == "18:30"
+
+
+def test_p40_now_means_now_on_the_stores_clock(house: OpenHouse) -> None:
+    desk = house(rules=slots("09:00"), max_age="24h", account={"timezone": "Asia/Kolkata"})
+    desk.show(article(1))
+    assert desk.server.posts == []
+    Desk(desk.room, "ann").move(desk.all()[0], desk.store.now())
+    settle_down(desk.room)
+    assert desk.times() == [START + MINUTE]
+
+
+@pytest.mark.parametrize("jump", [-HOUR, HOUR, -timedelta(days=1)], ids=["back", "ahead", "a day back"])
+def test_p41_a_clock_that_is_set_doubles_nothing_and_the_next_post_leaves_within_a_minute(
+    both: OpenHouse, jump: timedelta
+) -> None:
+    house = both()
+    house.show(article(1))
+    assert len(house.server.posts) == 1
+    house.clock.step_wall(jump)
+    pass_time(house.room, 30 * SECOND)
+    house.show(article(1), article(2))
+    pass_time(house.room, MINUTE)
+    assert [post.link for post in house.server.posts] == [article(1).link, article(2).link]
+
+
+def test_p41_three_hours_of_sleep_double_nothing(both: OpenHouse) -> None:
+    house = both(caps={"gap": "10m"})
+    house.show(*(article(n, published_at=house.clock.now()) for n in range(3)))
+    assert len(house.server.posts) == 1
+    house.clock.advance(3 * HOUR)
+    pass_time(house.room, MINUTE)
+    assert len(house.server.posts) == 2
+    pass_time(house.room, 15 * MINUTE, step=MINUTE)
+    assert len(house.server.posts) == 3
+    times = house.times()
+    assert all(later - earlier >= 10 * MINUTE for earlier, later in zip(times, times[1:], strict=False))
+
+
+@pytest.mark.parametrize("jump", [-HOUR, HOUR, 3 * HOUR])
+@pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER])
+def test_p41_a_clock_set_while_a_post_is_unclear_never_doubles_it(
+    house: OpenHouse, fault: Fault, jump: timedelta
+) -> None:
+    desk = house()
+    desk.server.faults.append(fault)
+    desk.show(article(1))
+    pass_time(desk.room, 20 * SECOND)
+    desk.clock.step_wall(jump)
+    pass_time(desk.room, 15 * MINUTE, step=15 * SECOND)
+    assert len(desk.server.posts) <= 1
+    assert {one.state for one in desk.all()} <= {State.SENT, State.HELD}
+
+
+def test_p41_a_clock_five_minutes_off_the_networks_parks_and_comes_back(house: OpenHouse, clock: ManualClock) -> None:
+    """A wrong clock must not make a day of posts stale: publishing rests until the clocks agree."""
+
+    class Dated(FakeServer):
+        """A server that tells the true time in every answer."""
+
+        def answer(self, *parts: Any) -> Any:
+            from email.utils import format_datetime
+
+            told = super().answer(*parts)
+            true = START + timedelta(seconds=clock.monotonic() - 1_000.0)
+            told.headers["Date"] = format_datetime(true.replace(microsecond=0), usegmt=True)
+            return told
+
+    desk = house(server=Dated(clock))
+    desk.show(article(1))
+    clock.step_wall(2 * HOUR)
+    pass_time(desk.room, 2 * MINUTE)
+    assert desk.room.parked_by_clock
+    desk.show(article(1), article(2))
+    pass_time(desk.room, 5 * MINUTE)
+    assert len(desk.server.posts) == 1
+    clock.step_wall(-2 * HOUR)
+    pass_time(desk.room, 3 * MINUTE)
+    assert len(desk.server.posts) == 2
+
+
+def test_p42_what_came_at_night_leaves_from_six_on_in_order_at_the_gap(both: OpenHouse) -> None:
+    house = both(quiet=["23:00-06:00"], caps={"gap": "5m"}, max_age="24h", max_age_breaking="12h")
+    go_to(house, at(23, 30, day=24))
+    made = [article(n, published_at=house.clock.now() + n * SECOND) for n in range(12)]
+    made[7] = article(7, published_at=made[7].published_at, priority=Priority.BREAKING)
+    house.show(*made)
+    pass_time(house.room, 6 * HOUR, step=30 * MINUTE)
+    assert house.server.posts == []
+    pass_time(house.room, 2 * HOUR, step=MINUTE)
+    times = house.times()
+    assert times[0] == at(6)
+    assert len(times) == 12
+    assert all(later - earlier >= 5 * MINUTE for earlier, later in zip(times, times[1:], strict=False))
+    order = [int(str(post.link).rpartition("/")[2]) for post in house.server.visible()]
+    assert order == [7, *(n for n in range(12) if n != 7)]
+
+
+def test_p45_settings_changed_while_running_hold_from_the_next_post_on(house: OpenHouse) -> None:
+    desk = house(rules=slots("16:00"))
+    desk.show(article(1))
+    desk.rules = desk.rules.model_copy(update={"schedules": {"day": Schedule(daily=["15:00"])}})
+    room = desk.newsroom("worker-2")
+    settle_down(room)
+    pass_time(room, 3 * HOUR, step=MINUTE)
+    assert [time.hour for time in desk.times()] == [15]
+
+
+def test_a_slot_takes_one_post_and_the_rest_wait_for_theirs(house: OpenHouse) -> None:
+    desk = house(rules=slots("15:00", "15:30", "16:00"))
+    desk.show(*(article(n, published_at=desk.clock.now() + n * SECOND) for n in range(3)))
+    pass_time(desk.room, 3 * HOUR, step=30 * SECOND)
+    assert [(time.hour, time.minute) for time in desk.times()] == [(15, 0), (15, 30), (16, 0)]
+
+
+def test_an_article_seen_by_a_second_look_keeps_its_slot(house: OpenHouse) -> None:
+    desk = house(rules=slots("15:00"))
+    desk.show(article(1))
+    for _ in range(10):
+        desk.clock.advance(60)
+        look(desk.room)
+    (one,) = desk.all()
+    assert one.due_at == datetime(2026, 11, 24, 15, 0, tzinfo=UTC)

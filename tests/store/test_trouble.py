@@ -1,0 +1,238 @@
+"""Disks that fill, schemas from the future, other processes: said in words, and nothing is lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.clock import SystemClock
+from bot.errors import StoreError, StoreTaken
+from bot.store import Store, Tx, migrate
+from bot.store.audit import Note, events_named
+from bot.store.backup import back_up, put_back, verify
+from bot.store.hold import Hold
+from bot.store.schema import meta
+from bot.store.witness import Finding, Witness, judge, read, write
+from bot.testing.clock import START, ManualClock
+
+ROOT = Path(__file__).parents[2]
+
+
+class Bad:
+    """An intent with a defect."""
+
+    lock = ""
+
+    def apply(self, tx: Tx) -> None:
+        tx.execute(text("SELECT no_such_column FROM meta"))
+
+
+def notes(store: Store) -> int:
+    with store.read() as tx:
+        return len(events_named(tx, "probe", since=START))
+
+
+def test_head_is_the_newest_migration_and_the_schema_is_what_the_code_says(store: Store) -> None:
+    files = sorted(path.name for path in (ROOT / "bot/store/migrations/versions").glob("[0-9]*.py"))
+    assert files[-1].startswith(migrate.HEAD)
+    with store.engine.connect() as connection:
+        assert migrate.differences(connection) == []
+
+
+def test_p102_a_newer_schema_is_refused_and_the_file_unchanged(sqlite_url: str) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    store = Store(sqlite_url, SystemClock())
+    with pytest.raises(StoreError, match="newer than this program"):
+        migrate.require(store)
+    with pytest.raises(StoreError, match="newer than this program"):
+        migrate.migrate(store)
+    store.close()
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+
+
+def test_a_defective_intent_spoils_no_other_and_tells_its_own_caller(store: Store) -> None:
+    failed: list[BaseException] = []
+    ready = threading.Barrier(9)
+
+    def good() -> None:
+        ready.wait()
+        for _ in range(5):
+            store.commit(Note("probe", "x"))
+
+    def bad() -> None:
+        ready.wait()
+        for _ in range(5):
+            try:
+                store.commit(Bad())
+            except StoreError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=good) for _ in range(8)] + [threading.Thread(target=bad)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert notes(store) == 40
+    assert len(failed) == 5
+
+
+@pytest.mark.parametrize("writes", [40, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_p101_eight_writers_beside_readers_and_another_process_meet_no_lock(sqlite_url: str, writes: int) -> None:
+    store = Store(sqlite_url, ManualClock(), own_time=False)
+    other = Store(sqlite_url, ManualClock(), own_time=False)  # as the command line beside the worker
+    errors: list[BaseException] = []
+
+    def write_through(to: Store) -> None:
+        try:
+            for _ in range(writes):
+                to.commit(Note("probe", "x"))
+                with to.read() as tx:
+                    tx.row(text("SELECT count(*) FROM audit"))
+        except StoreError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write_through, args=(store if n % 2 else other,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert notes(store) == 8 * writes
+    store.close()
+    other.close()
+
+
+def test_p111_a_full_disk_refuses_before_anything_is_sent_and_goes_on_afterwards(sqlite_url: str) -> None:
+    store = Store(sqlite_url, ManualClock(), own_time=False)
+    with store.engine.connect() as connection:
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+    full = {"on": True}
+
+    from sqlalchemy import event
+
+    @event.listens_for(store.engine, "begin")
+    def limit(connection: object) -> None:
+        most = pages + 1 if full["on"] else 1_000_000
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {most}")  # type: ignore[attr-defined]
+
+    big = {"words": "x" * 100_000}
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.commit(Note("probe", "x", big))
+    assert notes(store) == 0
+    full["on"] = False
+    store.commit(Note("probe", "x", big))
+    assert notes(store) == 1
+    store.close()
+
+
+def test_a_damaged_file_and_a_file_that_is_no_store_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "wirepost.db"
+    path.write_bytes(b"this is no database at all" * 100)
+    store = Store(f"sqlite:///{path}", SystemClock())
+    with pytest.raises(StoreError, match="is no Wirepost store"):
+        migrate.revision(store)
+    store.close()
+
+
+def test_the_store_is_durable_by_its_settings(sqlite_url: str) -> None:
+    store = Store(sqlite_url, SystemClock())
+    with store.engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
+    store.close()
+
+
+def test_one_worker_at_a_time_and_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "wirepost.db"
+    code = f"""
+from pathlib import Path
+from bot.store.hold import Hold
+held = Hold(Path({str(path)!r}))
+held.take()
+print("held", flush=True)
+input()
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline().strip() == "held"
+    with pytest.raises(StoreTaken, match=f"process {child.pid}"):
+        Hold(path).take()
+    os.kill(child.pid, 9)
+    child.wait(20)
+    child.stdout.close()
+    assert child.stdin is not None
+    child.stdin.close()
+    mine = Hold(path)
+    mine.take()
+    mine.release()
+
+
+def test_p103_a_backup_is_verified_and_put_back(sqlite_url: str, tmp_path: Path) -> None:
+    store = Store(sqlite_url, ManualClock(), own_time=False)
+    store.commit(Note("probe", "before"))
+    copy = back_up(store, tmp_path / "backups", START)
+    store.commit(Note("probe", "after"))
+    assert store.path is not None
+    store.close()
+    aside = put_back(copy, store.path, START)
+    assert aside is not None
+    assert aside.exists()
+    again = Store(sqlite_url, ManualClock(), own_time=False)
+    assert notes(again) == 1
+    again.close()
+    copy.write_bytes(copy.read_bytes()[:5000])
+    with pytest.raises(StoreError, match=r"damaged|no Wirepost store"):
+        verify(copy)
+
+
+@pytest.mark.parametrize(
+    ("witness", "known", "last", "finding"),
+    [
+        (None, None, 0, Finding.NEW),
+        (None, "a", 7, Finding.SAME),
+        (Witness("a", 0, (), START), None, 0, Finding.NEW),
+        (Witness("a", 5, (), START), None, 0, Finding.RESET),
+        (Witness("a", 0, ("@us",), START), None, 0, Finding.RESET),
+        (Witness("a", 5, (), START), "a", 5, Finding.SAME),
+        (Witness("a", 5, (), START), "a", 9, Finding.SAME),
+        (Witness("a", 5, (), START), "a", 4, Finding.RESTORED),
+        (Witness("a", 5, (), START), "b", 0, Finding.SAME),
+    ],
+)
+def test_p09_what_store_and_witness_say_together(
+    witness: Witness | None, known: str | None, last: int, finding: Finding
+) -> None:
+    assert judge(witness, known, last) is finding
+
+
+def test_a_witness_is_written_whole_and_a_broken_one_is_no_excuse(tmp_path: Path) -> None:
+    path = tmp_path / "witness.json"
+    assert read(path) is None
+    write(path, Witness("a", 5, ("@us",), START))
+    assert read(path) == Witness("a", 5, ("@us",), START)
+    path.write_text('{"store_id": "a"')
+    with pytest.raises(StoreError, match="witness can't be read"):
+        read(path)
+
+
+def test_a_postgres_url_without_a_driver_and_a_wrong_one(store: Store) -> None:
+    with store.read() as tx:
+        assert tx.row(text(f"SELECT count(*) FROM {meta.name}")) is not None
+    wrong = Store("postgresql://nobody@127.0.0.1:9/none", SystemClock())
+    with pytest.raises(StoreError, match=r"can't be reached"):
+        migrate.revision(wrong)
+    wrong.close()
