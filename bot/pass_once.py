@@ -139,7 +139,7 @@ class Pass:
             doubted = [one for one in deliveries.listing(tx, states=[State.HELD], since=began) if one.doubted_at]
         if doubted or any(n and state in (State.UNKNOWN, State.SENDING) for (_, state), n in counted.items()):
             return 8
-        if stopped and due:
+        if stopped and (due or kept):
             return 6
         return 3 if due or refused or failed or kept else 0
 

@@ -9,15 +9,20 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.cli import phrasing, reading
-from bot.model import OPEN_STATES, Why
-from bot.store import accounts, deliveries
+from bot.cli.render import moment
+from bot.model import OPEN_STATES, State, Why
+from bot.store import Tx, accounts, deliveries, stops
 from bot.store.schema import deliveries as table
+from bot.store.workers import all_workers
 
 if TYPE_CHECKING:
     from bot.cli import Invocation
     from bot.model import Delivery
     from bot.store import Store
 
+# Later than this a planned post is overdue, and the row says why instead of what chose its time (ux: 1.1, 1).
+OVERDUE = timedelta(minutes=2)
+NO_WORKER = "Overdue: no worker runs. Start one: wirepost run."
 # Of ended ones only those that changed lately: the store keeps years.
 ENDED_WITHIN = timedelta(days=7)
 
@@ -46,12 +51,24 @@ def read(call: Invocation, store: Store, wanted: phrasing.Wanted, account: str |
             for name, row in accounts.all_accounts(tx).items()
             if row.breaker is not None
         }
+        late = _late(tx, zone)
         now = tx.now
     return Lineup(
         [_object(one, zone, now, parked) for one in found],
-        [_row(one, short[one.id], names.get(one.article, ""), zone, now, parked.get(one.account)) for one in found],
+        [
+            _row(one, short[one.id], names.get(one.article, ""), zone, now, parked.get(one.account), late)
+            for one in found
+        ],
         f"{phrasing.counted(_tally(found, parked))}.  Times: {zone}",
     )
+
+
+def _late(tx: Tx, zone: str) -> str:
+    """Why what is long due has not gone, as far as the whole house can tell."""
+    switches, seen = stops.switches(tx), all_workers(tx)
+    if switches:
+        return f"Overdue: stopped: {switches[0]}."
+    return f"Overdue: the worker was last seen {moment(seen[0].beat_at, zone, tx.now)}." if seen else NO_WORKER
 
 
 def _tally(found: list[Delivery], parked: Mapping[str, Why]) -> Mapping[str, int]:
@@ -62,9 +79,13 @@ def _breaker(one: Delivery, parked: Mapping[str, Why]) -> Any:
     return parked[one.account].reason if one.account in parked else None
 
 
-def _row(one: Delivery, short: str, headline: str, zone: str, now: datetime, parked: Why | None) -> tuple[str, ...]:
+def _row(
+    one: Delivery, short: str, headline: str, zone: str, now: datetime, parked: Why | None, late: str
+) -> tuple[str, ...]:
     word = phrasing.state_word(one, parked.reason if parked else None)
     why = phrasing.why_words(one, zone, now, parked)
+    if parked is None and one.state is State.WAITING and one.due_at is not None and now - one.due_at > OVERDUE:
+        why = late
     return short, phrasing.when_words(one.due_at, zone, now), one.account, word, headline or one.text, why
 
 

@@ -7,6 +7,7 @@ No byte leaves before the attempt is committed, and only what is proved never to
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from bot.errors import (
     Misconfigured,
     NotSent,
     SendError,
+    StoreError,
 )
 from bot.flow.newsroom import Newsroom
 from bot.flow.outcomes import Verdict, judge
@@ -44,6 +46,8 @@ log = events("deliver")
 
 # How many due posts of an account are looked through for one that no stop holds.
 DUE_AT_ONCE = 500
+# The store refused an outcome: the next try, in seconds.
+RECORD_AGAIN = 1.0
 # A proof of absence counts for so long; then the network must be asked again before anything is sent.
 ABSENCE_HOLDS = timedelta(seconds=30)
 
@@ -401,6 +405,23 @@ def run(newsroom: Newsroom) -> bool:
     return sum(run_account(newsroom, name) for name in names if name in newsroom.accounts) > 0
 
 
+def _record(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError, going: Any) -> None:
+    """Write the outcome down; while the store refuses (a full disk, a database that restarts), again and again.
+
+    What came back is known here only. If the process ends first, the attempt's lease ends, and it is looked up.
+    """
+    pause = threading.Event()
+    while True:
+        try:
+            finish(newsroom, started, result)
+            return
+        except StoreError as error:
+            if going is None or not going():
+                raise
+            log.error("outcome_not_recorded", attempt=started.attempt.id, error=str(error))
+            newsroom.clock.wait(pause, RECORD_AGAIN)
+
+
 def run_account(newsroom: Newsroom, account: str, *, going: Any = None) -> bool:
     """Send what is due on one account, in order, until nothing is or may. `going()` false ends it between two."""
     sent = False
@@ -412,7 +433,7 @@ def run_account(newsroom: Newsroom, account: str, *, going: Any = None) -> bool:
             break
         result = send(newsroom, started)
         newsroom.crash("deliver after send")
-        finish(newsroom, started, result)
+        _record(newsroom, started, result, going)
         sent = True
     return sent
 

@@ -37,7 +37,7 @@ from bot.store import articles as stored_articles
 from bot.store import identity as stored_identity
 from bot.store import sources as stored_sources
 from bot.store.articles import Arrival, ChangedArticle, NewArticle, SeenArticle, Stored
-from bot.store.sources import BeginLook, EndLook, FailLook, SourceRow
+from bot.store.sources import BeginLook, EndLook, FailLook, PutOff, SourceRow
 
 log = events("discover")
 
@@ -45,6 +45,8 @@ log = events("discover")
 SKEW = timedelta(minutes=10)
 # A look may take this long before another worker may try: the source's own request takes at most 30 s.
 LOOK_LEASE = timedelta(seconds=120)
+# A first look waits so long for files that are being written; what is never finished is left out then.
+FIRST_LOOK_WAITS = timedelta(seconds=60)
 # The same article under so many ids in a source means that the source makes up ids (pain P15).
 CHURN = 3
 
@@ -240,12 +242,21 @@ def look(newsroom: Newsroom, source: Source, *, anyway: bool = False) -> bool:
         newsroom.store.commit(_failed(newsroom, source, begun, error))
         return False
     newsroom.crash("discover after fetch")
+    if _still_filling(newsroom, begun, batch):
+        newsroom.store.commit(PutOff(source.name, newsroom.worker, timedelta(seconds=batch.next_in or 1.0)))
+        return False
     newsroom.looks.keep(source.name, batch)
     ended = _judged(newsroom, source, begun, batch, now)
     touched = newsroom.store.commit(ended)
     _tell(ended)
     news = any(not isinstance(arrival, SeenArticle) or arrival.back for arrival in ended.arrivals)
     return touched is not None and (news or bool(ended.gone))
+
+
+def _still_filling(newsroom: Newsroom, begun: SourceRow, batch: Batch) -> bool:
+    """A first look decides what is old; one that doesn't see all of it would take the rest for a flood of new ones."""
+    first = begun.first_good_at is None and batch.partial
+    return first and newsroom.sightings.age(("filling", begun.name)) < FIRST_LOOK_WAITS.total_seconds()
 
 
 def _tell(ended: EndLook) -> None:

@@ -64,7 +64,8 @@ def _not_sent(error: NotSent, delivery: Delivery, now: datetime, uniform: Any) -
         # Told when to come back, it costs no try; without a word, each try makes the wait longer.
         tries = delivery.tries if told else delivery.tries + 1
         at: dict[str, Any] = {"ready_at": rest.at, "ready_why": Reason.NETWORK_LIMIT, "tries": tries}
-        effect = Effect(blocked_until=rest.at if told else None, alarming=rest.alarming, words=error.words)
+        alarming = rest.alarming or (error.until is not None and error.until - now > ALARMING)
+        effect = Effect(blocked_until=rest.at if told else None, alarming=alarming, words=error.words)
         why = Why(Reason.NETWORK_LIMIT, error.words)
         return Verdict(outcome=Outcome.BUSY, move=Move.NOT_SENT, why=why, changes={**changes, **at}, effect=effect)
     at = {"ready_at": now + next_try(delivery.tries + 1, uniform=uniform), "ready_why": Reason.BACKOFF}
@@ -72,6 +73,9 @@ def _not_sent(error: NotSent, delivery: Delivery, now: datetime, uniform: Any) -
     return Verdict(outcome=Outcome.NOT_SENT, move=Move.NOT_SENT, why=why, changes={**changes, **at})
 
 
+#: No documented quota lasts longer than a day: a person is told of a longer rest. (The door cuts a wish of years down to
+#: 26 h as it comes in: `bot.answer.LONGEST_WAIT`.)
+ALARMING = timedelta(hours=25)
 #: A parked account is asked again no sooner: one probe an hour (pain P87). That it answers doesn't say that it takes
 #: posts, so each probe may cost one more refusal.
 PROBE = timedelta(hours=1)

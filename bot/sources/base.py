@@ -58,7 +58,8 @@ class Gone:
 class Batch:
     """What one fetch brought. `articles` are oldest first, as far as the source has an order.
 
-    `complete`: the batch is all that the source has, so that absence means removal (a folder). `unchanged`: nothing
+    `complete`: the batch is all that the source has, so that absence means removal (a folder). `partial`: more is known
+    to be there and will be handed on soon (files that are being written). `unchanged`: nothing
     new by the server's word (304) or by equal bytes. `retry_after` and `next_in` are seconds: the first is an order,
     the second a hint (Cache-Control, ttl). `moved_to` proposes an address.
     """
@@ -68,6 +69,7 @@ class Batch:
     gone: tuple[Gone, ...] = ()
     broken: tuple[Broken, ...] = ()
     complete: bool = False
+    partial: bool = False
     unchanged: bool = False
     retry_after: float | None = None
     next_in: float | None = None

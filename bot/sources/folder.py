@@ -135,7 +135,7 @@ class Folder(Source):
         same = all(path in before.files and before.files[path].sign == sign for path, sign in whole.items())
         if cursor and same and not before.files.keys() - there.keys():
             memory = replace(before, pending=pending, emptied_at=None)
-            return Batch(cursor=memory.cursor(str(root)), unchanged=True, next_in=_soon(pending))
+            return Batch(cursor=memory.cursor(str(root)), unchanged=True, partial=bool(pending), next_in=_soon(pending))
         return self._batch(root, before, whole, pending, now)
 
     def read(
@@ -242,6 +242,7 @@ class Folder(Source):
             gone=tuple(_gone(before, after, drafts)),
             broken=tuple(broken),
             complete=not lost,
+            partial=bool(pending),
             next_in=_soon(pending),
         )
 

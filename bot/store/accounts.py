@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -79,6 +79,7 @@ class Join:
     lock: str = ""
 
     def apply(self, tx: Tx) -> None:
+        lock_accounts(tx)
         for name, network, live in sorted(self.wanted):
             made = tx.insert_unless_there(
                 accounts,
@@ -308,6 +309,13 @@ def affect(tx: Tx, account: str, effect: Effect) -> None:
         )
         if opened:
             note(tx, "account_parked", account, {"reason": effect.breaker, "words": effect.words})
+
+
+def lock_accounts(tx: Tx, names: Iterable[str] | None = None) -> None:
+    """Take the rows of these accounts (None: of all) for this transaction, by name. SQLite needs none of it."""
+    if tx.connection.dialect.name == "postgresql":
+        query = select(accounts.c.name).order_by(accounts.c.name).with_for_update()
+        tx.rows(query if names is None else query.where(accounts.c.name.in_(sorted(names))))
 
 
 def all_accounts(tx: Tx) -> dict[str, AccountRow]:

@@ -137,7 +137,9 @@ class Start:
         return None
 
     def _pace_refuses(self, tx: Tx) -> Refused | None:
-        mine = and_(attempts.c.identity == self.identity, attempts.c.counts)
+        # What lies ahead of us was sent before the clock was set back: it must not block until then.
+        past = attempts.c.started_at <= tx.now
+        mine = and_(attempts.c.identity == self.identity, attempts.c.counts, past)
         if self.pacing.gap:
             last = tx.execute(select(func.max(attempts.c.started_at)).where(mine)).scalar()
             if last is not None and tx.now - last < self.pacing.gap:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from bot.model import MOVES, Delivery, Move, Priority, Reason, State, Why
-from bot.store.accounts import Effect, affect
+from bot.store.accounts import Effect, affect, lock_accounts
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import accounts, deliveries
@@ -70,13 +70,11 @@ def delivery(row: Row[Any]) -> Delivery:
 def mark_dirty(tx: Tx, names: Iterable[str]) -> None:
     """These accounts' times must be reckoned again.
 
-    Account rows are always taken before delivery rows: transactions that lock in one order can't deadlock.
+    Account rows are always taken before delivery rows, and by name: transactions that lock in one order can't deadlock.
     """
-    tx.execute(
-        accounts.update()
-        .where(accounts.c.name.in_(sorted(set(names))))
-        .values(dirty=True, version=accounts.c.version + 1)
-    )
+    wanted = sorted(set(names))
+    lock_accounts(tx, wanted)
+    tx.execute(accounts.update().where(accounts.c.name.in_(wanted)).values(dirty=True, version=accounts.c.version + 1))
 
 
 def move(tx: Tx, current: Delivery, step: Move, why: Why, **changes: Any) -> bool:

@@ -47,6 +47,10 @@ R = TypeVar("R")
 BUSY_TIMEOUT = 10.0
 
 
+# How often a transaction that PostgreSQL chose as a deadlock's victim is tried again.
+DEADLOCKS = 5
+
+
 class Tx:
     """One transaction: the connection, and the store's own `now` (the same for all of it)."""
 
@@ -201,10 +205,13 @@ class Store:
         result: R = ticket.result
         return result
 
-    def _write(self, batch: list[_Ticket[Any]]) -> None:
+    def _write(self, batch: list[_Ticket[Any]], tries: int = DEADLOCKS) -> None:
         try:
             spoiled = self._try_together(batch)
         except SQLAlchemyError as error:
+            if tries and lost_race(error):
+                self._write(batch, tries - 1)  # PostgreSQL undid it whole: nothing of it was written
+                return
             failure = store_error(error, self.url.render_as_string(hide_password=True))
             for ticket in batch:
                 ticket.error = failure
@@ -279,6 +286,11 @@ def _sqlite_engine(path: str) -> Engine:
 
 def _postgres_engine(url: str) -> Engine:
     return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True)
+
+
+def lost_race(error: BaseException) -> bool:
+    """Did PostgreSQL undo the transaction for another's sake (its errors 40001, 40P01)? Then it may be repeated."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
 
 
 def lost_connection(error: BaseException) -> bool:

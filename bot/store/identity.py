@@ -59,7 +59,7 @@ def claim_keys(tx: Tx, claims: Sequence[tuple[Key, str]]) -> None:
         article_keys,
         [
             {"kind": key.kind, "value": key.value, "article": article, "last_seen_at": tx.now}
-            for key, article in first.items()
+            for key, article in sorted(first.items(), key=lambda claim: (claim[0].kind, claim[0].value))
         ],
     )
 

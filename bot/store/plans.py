@@ -228,11 +228,11 @@ def decisions_of(tx: Tx, article: str) -> list[tuple[str, int, DecisionRow]]:
 
 
 def planned_before(tx: Tx, ids: Iterable[str], rules: int) -> frozenset[str]:
-    """Which of these articles were decided on under older rules."""
+    """Which of these articles older rules decided on: for an account, or that no route takes them."""
     query = (
-        select(decisions.c.article)
-        .where(decisions.c.article.in_(sorted(ids)), decisions.c.rules < rules, decisions.c.account != "")
-        .distinct()
+        select(decisions.c.article, decisions.c.account, decisions.c.reasons)
+        .where(decisions.c.article.in_(sorted(ids)), decisions.c.rules < rules)
         .order_by(decisions.c.article)
     )
-    return frozenset(row.article for row in tx.rows(query))
+    rows = tx.rows(query)
+    return frozenset(row.article for row in rows if row.account or row.reasons[0][0] == Reason.NO_ROUTE)

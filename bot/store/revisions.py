@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from bot.model import Status
 from bot.rules.editorial import Editorial
+from bot.store.accounts import lock_accounts
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import accounts, articles, rules
@@ -42,6 +43,7 @@ class ApplyRules:
 
     def apply(self, tx: Tx) -> int:
         data = to_json(self.editorial)
+        lock_accounts(tx)
         row = tx.row(select(rules).order_by(rules.c.number.desc()).limit(1))
         if row is not None and row.data == data:
             return int(row.number)

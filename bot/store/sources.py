@@ -152,6 +152,24 @@ class EndLook:
 
 
 @dataclass(frozen=True, slots=True)
+class PutOff:
+    """Intent: a look that is not to count, since the source is still being filled: as if it had not been made."""
+
+    name: str
+    worker: str
+    next_look_in: timedelta
+
+    @property
+    def lock(self) -> str:
+        return self.name
+
+    def apply(self, tx: Tx) -> None:
+        mine = (sources.c.name == self.name, sources.c.looking_by == self.worker)
+        rest = {"looking_until": None, "looking_by": None, "next_look_at": tx.now + self.next_look_in}
+        tx.execute(sources.update().where(*mine).values(**rest))
+
+
+@dataclass(frozen=True, slots=True)
 class FailLook:
     """Intent: a look that brought nothing usable; the cursor stays where it was."""
 

@@ -98,6 +98,20 @@ def test_red_lines_stand_above_every_listing(full: House, capsys: pytest.Capture
         assert "STOPPED" not in shown.out
 
 
+def test_p105_an_overdue_row_says_that_no_worker_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A planned time that passed names what holds it up, not the rule that chose it."""
+    made = house(tmp_path)
+    made.story("Mayor opens harbour bridge")
+    for step in ("discover", "plan", "schedule"):
+        made.one_pass(step)
+    with sqlite3.connect(made.database) as connection:
+        connection.execute("UPDATE deliveries SET due_at = due_at - 600000000")
+    connection.close()
+    capsys.readouterr()
+    assert made.call("queue") == 0
+    assert capsys.readouterr().out.rstrip().endswith("Overdue: no worker runs. Start one: wirepost run.")
+
+
 # -- why ----------------------------------------------------------------------------------------------------------
 
 

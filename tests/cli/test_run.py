@@ -32,7 +32,7 @@ from bot.rehearsal import run as rehearse
 from bot.settings import Settings, load
 from bot.store import Store
 from bot.store.engine import str_url
-from bot.store.stops import Scope, Stop
+from bot.store.stops import Lift, Scope, Stop
 from bot.testing.clock import ManualClock
 
 ROOT = Path(__file__).parents[2]
@@ -267,6 +267,11 @@ def test_exit_6_while_stopped_and_0_after(tmp_path: Path) -> None:
     made.story("Mayor opens harbour bridge")
     assert made.one_pass() == 6
     assert made.posts() == []
+    store = Store(f"sqlite:///{made.database}", SystemClock())
+    assert store.commit(Lift("s", "Ana"))
+    store.close()
+    assert made.one_pass() == 0
+    assert len(made.posts()) == 1
 
 
 def test_exit_3_where_some_could_not_be_sent(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bot.model import Article, Reason, State
 from bot.store import Store, articles, attempts, deliveries
 from bot.testing.clock import ManualClock
 from bot.testing.network_server import FakeServer, Fault
-from bot.testing.newsroom import editorial, look, newsroom, pass_time, settle_down
+from bot.testing.newsroom import AT_ONCE, editorial, look, newsroom, pass_time, settle_down
 
 
 def article(number: int = 1, **more: object) -> Article:
@@ -92,3 +92,20 @@ def test_first_look_is_a_baseline(store: Store, clock: ManualClock) -> None:
     settle_down(room)
     assert server.visible() == []
     assert all_of(store) == []
+
+
+def test_a_folder_that_is_still_being_filled_has_no_first_look_yet(store: Store, clock: ManualClock) -> None:
+    """Else its rest would come as a flood of undated articles, and be held as one."""
+    from bot.sources.base import Batch
+
+    server = FakeServer(clock)
+    rules = editorial({"one": {}}, defaults={**AT_ONCE, "first_look": "all", "near_duplicate": "warn"})
+    room = newsroom(store, clock, rules, server=server)
+    source = room.sources["main"]
+    all_at_once = source.fetch
+    source.fetch = lambda *parts: Batch(cursor={}, partial=True, next_in=2.0)  # type: ignore[method-assign]
+    look(room)
+    source.fetch = all_at_once  # type: ignore[method-assign]
+    source.show(*(article(n) for n in range(30)))  # type: ignore[attr-defined]
+    pass_time(room, timedelta(seconds=5), step=timedelta(seconds=1))
+    assert len(server.visible()) == 30
