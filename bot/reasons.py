@@ -195,12 +195,12 @@ _NO = {
     Reason.SAME_LINK: _no(
         "the same link went out there already[ ({detail})]",
         "No account gets the same link twice within the same_link time.",
-        "To send it once more, post it by hand with --again.",
+        "To send another text of it, edit the post before it goes.",
     ),
     Reason.NEAR_DUPLICATE: _no(
         "a nearly identical headline came before it[ ({detail})]",
         "Its headline says the same as one of the last two days.",
-        "If it is another story, release or reopen it.",
+        "If it is another story: wirepost release, or retry if it was skipped.",
     ),
     Reason.DUPLICATE_REJECTED: _no(
         "the network says that the account has this post already[ ({detail})]",
@@ -214,7 +214,7 @@ _NO = {
     ),
     Reason.BY_HAND: Sentence(
         "A person decided this, not a route.",
-        "Release, skip or reopen it to decide otherwise.",
+        "Release, skip or retry it to decide otherwise.",
         "Decided by hand[ ({detail})].",
     ),
     Reason.ROUTE_CHANGED: _no(

@@ -8,10 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot.rules.durations import Duration
+from bot.rules.durations import Duration, spell_duration
 from bot.rules.editorial import (
     AccountRules,
     Caps,
@@ -168,7 +168,26 @@ def json_schema(
     definitions["Alerts"]["properties"]["webhook"] = {"type": "string", "description": "Address for alerts."}
     _weekdays(definitions["Schedule"])
     schema["properties"] = {"$schema": {"type": "string"}, **properties}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_spelled(schema)}
+
+
+_ISO_LENGTH = re.compile(r"P(\d+D)?(T(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
+
+
+def _spelled(shape: Any) -> Any:
+    """The schema with defaults as a person writes them: "6h", where pydantic spells a length of time "PT6H"."""
+    if isinstance(shape, dict):
+        return {
+            key: _length(value) if key in ("default", "gap") and isinstance(value, str) else _spelled(value)
+            for key, value in shape.items()
+        }
+    return [_spelled(part) for part in shape] if isinstance(shape, list) else shape
+
+
+def _length(text: str) -> str:
+    if not text.startswith("P") or not _ISO_LENGTH.fullmatch(text):
+        return text
+    return spell_duration(TypeAdapter(timedelta).validate_python(text))
 
 
 def _joined(

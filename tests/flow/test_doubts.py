@@ -302,7 +302,9 @@ def test_p13_a_duplicate_answer_found_as_ours_is_sent(house: OpenHouse) -> None:
     """The network took a first try of which we only heard a refusal: the post that stands there is this one's."""
     desk = house()
     started = prepared(desk, article(1))
-    post = Published("p1", "1", started.attempt.payload.text, article(1).link, started.delivery.id, "", desk.clock.now())
+    post = Published(
+        "p1", "1", started.attempt.payload.text, article(1).link, started.delivery.id, "", desk.clock.now()
+    )
     desk.server.posts.append(post)
     desk.server.faults.append(Fault.DUPLICATE)
     deliver.finish(desk.room, started, deliver.send(desk.room, started))

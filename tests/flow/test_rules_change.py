@@ -35,7 +35,9 @@ def test_a_change_of_rules_reopens_nothing_that_was_sent_or_skipped_by_a_person(
     Desk(house.room, "ann").skip(next(one for one in house.all() if one.state is State.WAITING))
     house.server.down = False
     for number in range(3):
-        room = under(house, f"worker-{number + 2}", templates={"default": f"{number}: {{{{ headline }}}} {{{{ link }}}}"})
+        room = under(
+            house, f"worker-{number + 2}", templates={"default": f"{number}: {{{{ headline }}}} {{{{ link }}}}"}
+        )
         pass_time(room, 10 * MINUTE, step=MINUTE)
     assert len(house.server.posts) == 2
     assert house.states() == {(State.SENT, Reason.SENT): 2, (State.SKIPPED, Reason.BY_HAND): 1}

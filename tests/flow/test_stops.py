@@ -38,7 +38,7 @@ SCOPES = [
 ]
 
 
-@pytest.mark.parametrize(("scope", "value", "through"), SCOPES, ids=lambda part: str(part) if part else "")
+@pytest.mark.parametrize(("scope", "value", "through"), SCOPES, ids=lambda part: part if isinstance(part, str) else "")
 def test_p96_a_switch_of_every_scope_holds_what_it_names_and_nothing_else(
     house: OpenHouse, scope: Scope, value: str, through: set[tuple[str, int]]
 ) -> None:
@@ -166,8 +166,6 @@ def test_a_stop_on_one_account_delays_no_other(house: OpenHouse) -> None:
         desk.source.show(*(article(n) for n in range(number + 1)))
         look(desk.room)
     assert [len(desk.server.visible(account)) for account in "123"] == [3, 0, 3]
-
-
 
 
 @pytest.mark.parametrize(("scope", "value"), [(Scope.SECTION, "politics"), (Scope.TAG, "rail"), (Scope.SOURCE, "main")])

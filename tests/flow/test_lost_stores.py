@@ -1,0 +1,195 @@
+"""A store that was lost, and an older one that was put back: nothing goes out twice, and nothing without a yes."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot import alerts
+from bot.app import App
+from bot.errors import StoreError
+from bot.flow import restore
+from bot.model import Reason, State
+from bot.store import deliveries
+from bot.store.audit import events_named
+from bot.store.stops import Lift, switches
+from bot.store.witness import Finding, ForgetRestored
+from bot.testing.clock import ManualClock
+from bot.testing.mastodon_server import MastodonServer
+from bot.testing.network import FakeOptions
+from bot.testing.newsroom import look, pass_time, settle_down
+from bot.testing.source import Scripted
+from tests.flow.apps import running
+from tests.flow.conftest import OpenHouse
+from tests.flow.ledger_check import faults
+from tests.flow.stories import article
+
+MINUTE = timedelta(minutes=1)
+
+
+def forget(folder: Path) -> None:
+    """The store is gone, the rest of the folder is not."""
+    for path in (folder / "var").glob("wirepost.db*"):
+        path.unlink()
+
+
+def copy(folder: Path, to: Path) -> None:
+    to.mkdir()
+    for path in (folder / "var").glob("wirepost.db*"):
+        shutil.copy(path, to)
+
+
+def put_back(folder: Path, older: Path) -> None:
+    forget(folder)
+    for path in older.glob("wirepost.db*"):
+        shutil.copy(path, folder / "var")
+
+
+def resume(app: App) -> None:
+    """A person says: go on."""
+    with app.store.read() as tx:
+        on = switches(tx)
+    for switch in on:
+        app.store.commit(Lift(switch.id, "ann"))
+    app.store.commit(ForgetRestored("ann"))
+
+
+def states(app: App) -> dict[str, tuple[State, Reason]]:
+    with app.store.read() as tx:
+        rows = deliveries.listing(tx, states=list(State))
+    return {row.text.rpartition("/")[2]: (row.state, row.reason.reason) for row in rows}
+
+
+def test_p09_a_lost_store_begins_with_a_baseline_and_says_so(tmp_path: Path, clock: ManualClock) -> None:
+    source = Scripted("main")
+    with MastodonServer(clock=clock) as server:
+        with running(tmp_path, clock, server.base, source, first_look="all") as (app, finding):
+            assert finding is Finding.NEW
+            source.show(*(article(n) for n in range(5)))
+            look(app.newsroom)
+            assert len(server.statuses) == 5
+            assert faults(app.store) == []
+        forget(tmp_path)
+        clock.advance(600)
+        with running(tmp_path, clock, server.base, source, first_look="all") as (app, finding):
+            assert finding is Finding.RESET
+            look(app.newsroom)
+            pass_time(app.newsroom, 10 * MINUTE, step=MINUTE)
+            assert len(server.statuses) == 5
+            assert "state_reset store" in alerts.causes(alerts.read(app.newsroom, timedelta(days=3)))
+            with app.store.read() as tx:
+                (told,) = events_named(tx, "state_reset", since=tx.now - timedelta(days=1))
+            assert told.detail == {"identities": ["1"]}
+            source.show(*(article(n) for n in range(6)))
+            look(app.newsroom)
+            assert len(server.statuses) == 6
+            assert faults(app.store) == []
+
+
+def test_p09_the_same_store_again_is_no_reset(tmp_path: Path, clock: ManualClock) -> None:
+    source = Scripted("main")
+    with MastodonServer(clock=clock) as server:
+        for life in (Finding.NEW, Finding.SAME, Finding.SAME):
+            with running(tmp_path, clock, server.base, source, first_look="all") as (app, finding):
+                assert finding is life
+                source.show(article(1))
+                look(app.newsroom)
+            clock.advance(60)
+        assert len(server.statuses) == 1
+
+
+def test_p09_a_witness_that_cannot_be_read_stops_the_start(tmp_path: Path, clock: ManualClock) -> None:
+    with MastodonServer(clock=clock) as server:
+        with running(tmp_path, clock, server.base, Scripted("main")) as (app, _):
+            path = app.witness_path
+        path.write_text("{", "utf-8")
+        with pytest.raises(StoreError, match="witness"), running(tmp_path, clock, server.base, Scripted("main")):
+            pass
+
+
+def test_an_older_store_put_back_is_stopped_adopts_its_posts_and_sends_the_rest_once(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    source = Scripted("main")
+    with MastodonServer(clock=clock) as server:
+        with running(tmp_path, clock, server.base, source) as (app, _):
+            look(app.newsroom)
+            clock.advance(60)
+            source.show(article(1))
+            look(app.newsroom)
+        copy(tmp_path, tmp_path / "backup")
+        with running(tmp_path, clock, server.base, source) as (app, _):
+            clock.advance(60)
+            source.show(*(article(n) for n in (1, 2, 3)))
+            look(app.newsroom)
+            assert len(server.statuses) == 3
+        put_back(tmp_path, tmp_path / "backup")
+        clock.advance(600)
+        source.show(*(article(n) for n in (1, 2, 3, 4)))
+        with running(tmp_path, clock, server.base, source) as (app, finding):
+            room = app.newsroom
+            assert finding is Finding.RESTORED
+            assert "restored" in alerts.causes(alerts.read(room, timedelta(days=3)))
+            look(room)
+            pass_time(room, 5 * MINUTE, step=MINUTE)
+            assert len(server.statuses) == 3
+            restore.run(room, anyway=True)
+            found = states(app)
+            assert found["2"] == found["3"] == (State.SENT, Reason.RESTORED)
+            assert found["4"][0] is State.WAITING
+            resume(app)
+            settle_down(room)
+            pass_time(room, 10 * MINUTE, step=MINUTE)
+            assert [status.text.rpartition("/")[2] for status in server.statuses] == ["1", "2", "3", "4"]
+            assert faults(app.store) == []
+
+
+def test_resuming_before_the_sources_were_looked_at_doubles_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    """What went out after the backup is not in the store, and its source is looked at only after the yes."""
+    source = Scripted("main")
+    with MastodonServer(clock=clock) as server:
+        with running(tmp_path, clock, server.base, source) as (app, _):
+            look(app.newsroom)
+            clock.advance(60)
+            source.show(article(1))
+            look(app.newsroom)
+        copy(tmp_path, tmp_path / "backup")
+        with running(tmp_path, clock, server.base, source) as (app, _):
+            clock.advance(60)
+            source.show(article(1), article(2))
+            look(app.newsroom)
+        put_back(tmp_path, tmp_path / "backup")
+        clock.advance(600)
+        with running(tmp_path, clock, server.base, source) as (app, _):
+            restore.run(app.newsroom, anyway=True)
+            resume(app)
+            look(app.newsroom)
+            pass_time(app.newsroom, 10 * MINUTE, step=MINUTE)
+        assert [status.text.rpartition("/")[2] for status in server.statuses] == ["1", "2"]
+
+
+def test_what_was_due_on_a_network_that_cannot_be_read_is_held_after_a_restore(house: OpenHouse) -> None:
+    desk = house(options={"one": FakeOptions(token=SecretStr("token-1"), find=False)})
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    desk.show(article(1), article(2))
+    restore.run(desk.room, anyway=True)
+    assert desk.states() == {(State.HELD, Reason.RESTORED): 2}
+    assert desk.server.posts == []
+
+
+def test_a_network_that_is_down_holds_nothing_it_could_still_read(house: OpenHouse) -> None:
+    """Can't be read now: it is read again a minute later; meanwhile all is stopped."""
+    desk = house()
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    desk.server.down = True
+    desk.show(article(1))
+    restore.run(desk.room, anyway=True)
+    desk.server.down = False
+    desk.clock.advance(61)
+    restore.run(desk.room)
+    pass_time(desk.room, MINUTE)
+    assert desk.server.posts == []
