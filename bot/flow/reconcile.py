@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.errors import Duplicate, SendError
+from bot.errors import Duplicate, Expired, SendError
 from bot.flow.newsroom import Newsroom
 from bot.log import events
 from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt, Status, Why
@@ -19,7 +19,7 @@ from bot.networks.base import InFlight, Network, only_send_errors
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
-from bot.store.accounts import AccountRow
+from bot.store.accounts import AccountRow, Affect, Effect
 from bot.store.outcomes import BeginFinish, Confirm, EndPending, Expire, Settle
 from bot.store.stops import scopes_of
 
@@ -157,7 +157,7 @@ def _look(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: Account
             earliest = min(since, attempt.started_at - (KNOWN if doubt.refused_as_known else SLACK))
             found = newsroom.safely(lambda: adapter.find(attempt.payload, attempt.key, earliest))
         except Exception as error:  # noqa: BLE001 -- whatever an adapter raises: we could not look, and stay in doubt
-            newsroom.last_look[attempt.id] = only_send_errors(error).words
+            _could_not_look(newsroom, row.name, attempt, error)
             return False
     newsroom.crash("reconcile after look")
     settled = settle(doubt, found, newsroom.store.now())
@@ -168,6 +168,16 @@ def _look(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: Account
         newsroom.sightings.again(("absent", delivery.id))
         newsroom.wake("deliver")
     return True
+
+
+def _could_not_look(newsroom: Newsroom, account: str, attempt: Attempt, error: Exception) -> None:
+    """It stays in doubt. A token that is over is renewed by check, and the next look has a new one."""
+    known = only_send_errors(error)
+    newsroom.last_look[attempt.id] = known.words
+    log.warning("look_failed", account=account, attempt=attempt.id, words=known.words)
+    if isinstance(known, Expired):
+        newsroom.store.commit(Affect(account, Effect(token_over=True)))
+        newsroom.wake("check")
 
 
 def look_up(newsroom: Newsroom, delivery: Delivery) -> Receipt | SendError | None:
@@ -259,9 +269,8 @@ def read_back(newsroom: Newsroom) -> bool:
     for name, sent in unconfirmed.items():
         if name not in newsroom.accounts or name not in rows:
             continue
-        account = newsroom.accounts[name]
         ripe = [delivery for delivery in sent if delivery.sent_at and now - delivery.sent_at >= READ_BACK]
-        if ripe and account.network.reads_are_free:
+        if ripe:
             moved = _confirm(newsroom, rows[name], ripe) or moved
     return moved
 
@@ -271,7 +280,7 @@ def _confirm(newsroom: Newsroom, row: AccountRow, sent: list[Delivery]) -> bool:
     if tries and newsroom.clock.monotonic() - last < LOOKS[min(tries, len(LOOKS)) - 1]:
         return False
     adapter = newsroom.reader(row)
-    if not adapter.abilities().find:
+    if not adapter.reads_back():
         return False
     since = min(delivery.sent_at for delivery in sent if delivery.sent_at) - SLACK
     try:

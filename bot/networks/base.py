@@ -121,6 +121,10 @@ class Network(ABC):
         """`can`, as this very server honours it (Mastodon's key is ignored by some compatible servers). Pure."""
         return self.can
 
+    def reads_back(self) -> bool:
+        """May every sent post be read back, on this very account? Not where each read costs money. Pure."""
+        return self.reads_are_free and self.abilities().find
+
     def find_is_proof(self) -> bool:
         """Does a complete read without our post prove that it is not there, on this very server? Pure."""
         return self.absence_is_proof

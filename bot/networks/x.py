@@ -112,6 +112,9 @@ class X(Network):
     can = Can(find=True)  # absence is no proof: how soon a post is in the timeline is documented nowhere
     reads_are_free = False
 
+    def reads_back(self) -> bool:
+        return bool(self.options.look_up)
+
     def check(self) -> Identity:
         response = self._call("/2/users/me")
         user = object_in(response)["data"]

@@ -311,6 +311,21 @@ def affect(tx: Tx, account: str, effect: Effect) -> None:
             note(tx, "account_parked", account, {"reason": effect.breaker, "words": effect.words})
 
 
+@dataclass(frozen=True, slots=True)
+class Affect:
+    """Intent: what the network said of the account outside of an attempt."""
+
+    account: str
+    effect: Effect
+
+    @property
+    def lock(self) -> str:
+        return self.account
+
+    def apply(self, tx: Tx) -> None:
+        affect(tx, self.account, self.effect)
+
+
 def lock_accounts(tx: Tx, names: Iterable[str] | None = None) -> None:
     """Take the rows of these accounts (None: of all) for this transaction, by name. SQLite needs none of it."""
     if tx.connection.dialect.name == "postgresql":
