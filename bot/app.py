@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpcore
 from pydantic import SecretStr
@@ -183,7 +184,12 @@ def hide_secrets(settings: Settings) -> None:
     """From now on no secret of the settings shows in a log line or an error, whoever repeats it."""
     holders = [account.options for account in settings.accounts.values()]
     holders += [source.options for source in settings.sources.values()]
-    for holder in [*holders, settings.alerts]:
+    hide_secrets_of([*holders, settings.alerts])
+
+
+def hide_secrets_of(holders: Iterable[Any]) -> None:
+    """The secrets of these options, whatever their kind."""
+    for holder in holders:
         for value in dict(holder).values():
             if isinstance(value, SecretStr) and value.get_secret_value():
                 keep_out(value.get_secret_value())
