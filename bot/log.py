@@ -214,9 +214,13 @@ def _shown(name: str, value: Any, depth: int) -> Any:
         return f"<{type(value).__name__}>"
 
 
-# Before `configure`: warnings only, to standard error, so that a command's results stand alone on standard output.
-structlog.configure(
-    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-    logger_factory=_Lines(None),
-    processors=[structlog.processors.add_log_level, _without_secrets, structlog.dev.ConsoleRenderer(colors=False)],
-)
+def quiet() -> None:
+    """The state before `configure`: warnings only, to standard error, so that a command's results stand alone."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=_Lines(None),
+        processors=[structlog.processors.add_log_level, _without_secrets, structlog.dev.ConsoleRenderer(colors=False)],
+    )
+
+
+quiet()

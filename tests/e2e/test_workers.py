@@ -54,7 +54,7 @@ def test_p10_four_processes_on_one_database_send_each_post_once(
         secrets = newsroom(tmp_path, postgres_url, server.base, articles=articles, accounts=accounts)
         children = [stack.enter_context(running(tmp_path, **secrets)) for _ in range(4)]
         wanted = articles * accounts
-        eventually(lambda: len(server.statuses) >= wanted, f"{wanted} posts", within=60)
+        eventually(lambda: len(server.statuses) >= wanted, f"{wanted} posts", within=150)
         store = Store(postgres_url, SystemClock())
 
         def settled() -> bool:

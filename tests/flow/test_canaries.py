@@ -12,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import structlog
 from pydantic import SecretStr
 
 from bot import alerts, health, log
@@ -67,14 +66,13 @@ def parrot() -> Iterator[str]:
 @pytest.fixture
 def loud(clock: ManualClock) -> Iterator[io.StringIO]:
     """Everything that is logged, at DEBUG; the set-up of before is put back."""
-    before, root = structlog.get_config(), logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
+    root = logging.getLogger()
+    level = root.level
     stream = io.StringIO()
     log.configure(json=True, level="debug", stream=stream, clock=clock)
     yield stream
-    structlog.configure(**before)
+    log.quiet()
     root.setLevel(level)
-    root.handlers[:] = handlers
 
 
 NETWORKS = {

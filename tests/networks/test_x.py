@@ -173,7 +173,7 @@ def test_cookies_of_an_answer_are_not_kept() -> None:
 def test_p118_tokens_stay_out_of_logs_at_debug(options: Mapping[str, str], caplog: pytest.LogCaptureFixture) -> None:
     """tweepy, oauthlib and requests_oauthlib print headers and keys at DEBUG; whoever turns that on, it stays off."""
     caplog.set_level(logging.DEBUG)
-    for name in ("tweepy", "oauthlib", "requests_oauthlib", "requests", "urllib3"):
+    for name in ("tweepy", "oauthlib", "requests_oauthlib", "requests", "urllib3", "httpx", "httpcore"):
         caplog.set_level(logging.DEBUG, name)
     refused = {"status": 403, "json": {"title": "Forbidden", "detail": "no"}}
     with account(CREATED, refused, {"drop": True}, get(EMPTY), get({"status": 401, "text": ""}), options=options) as (

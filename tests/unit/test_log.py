@@ -9,14 +9,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot.errors import WirepostError
 from bot.http import Door
-from bot.log import LOUD, configure, events
+from bot.log import LOUD, configure, events, quiet
 from bot.secrets import REDACTED, keep_out
 from bot.testing.clock import ManualClock
 
@@ -35,7 +34,7 @@ def as_before() -> Iterator[None]:
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+    quiet()
 
 
 @pytest.fixture
