@@ -1,30 +1,39 @@
 """Does it live, would a due post leave now, and the numbers: `/live`, `/ready`, `/metrics` on a small port.
 
-Ready means useful: the store answers with our schema, and a worker was seen just now. A stopped newsroom is ready.
+Ready means useful: the store answers with our schema, this worker was seen just now, and nothing is overdue that should
+have gone. A stopped newsroom is ready.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 
+from sqlalchemy import case, func, select
+
 from bot import __version__
 from bot.errors import StoreError
 from bot.flow.newsroom import Newsroom
-from bot.model import State
-from bot.store import Tx, attempts, deliveries, migrate, stops
+from bot.model import State, Status
+from bot.rules.timing import limits_at, pacing_at, timing_for
+from bot.store import Tx, attempts, deliveries, migrate, schema, stops
 from bot.store import accounts as stored_accounts
 from bot.store import sources as stored_sources
-from bot.store.workers import all_workers
+from bot.store.accounts import AccountRow
+from bot.store.alerts import open_alerts
+from bot.store.workers import WorkerRow, all_workers
 
 # A loop that beat within this lives; a worker seen within it would send what is due (pain P24).
 BEAT = 60.0
+# A probe that sends nothing for so long is cut off: each holds a thread (seconds).
+PATIENCE = 10.0
 
 
 class Living(Protocol):
@@ -55,20 +64,40 @@ def ready(worker: Living) -> Report:
     try:
         migrate.require(store)
         with store.read() as tx:
-            beats = [row.beat_at for row in all_workers(tx)]
             detail["stopped"] = [str(switch) for switch in stops.switches(tx)]
-            if not beats or tx.now - max(beats) > timedelta(seconds=BEAT):
-                reasons.append("no worker was seen within a minute")
+            reasons += _unseen(worker.newsroom.worker, all_workers(tx), tx.now)
+            reasons += [alert.words for alert in open_alerts(tx) if alert.kind == "overdue"]
     except StoreError as error:
         reasons.append(str(error))
     return not reasons, {**detail, "reasons": reasons}
 
 
-def data_is_mount(path: Path | None) -> bool | None:
+def _unseen(me: str, workers: Sequence[WorkerRow], now: datetime) -> list[str]:
+    """Why this worker is taken for dead or stuck, if it is: another one that lives is ready for itself."""
+    mine = next((row for row in workers if row.id == me), None)
+    if mine is None:
+        return ["no worker was seen of this process"]
+    if now - mine.beat_at > timedelta(seconds=BEAT):
+        return [f"no worker was seen within a minute: this one's last beat was at {mine.beat_at:%H:%M:%S}"]
+    return []
+
+
+def data_is_mount(path: Path | None, *, root: Path = Path("/")) -> bool | None:
     """Does the store's folder outlive a container? None: there is no folder, or this is no container (pain P106)."""
-    if path is None or not Path("/.dockerenv").exists():
+    if path is None or not in_container(root):
         return None
-    return any(os.path.ismount(folder) for folder in path.absolute().parents if folder != Path("/"))
+    return any(os.path.ismount(folder) for folder in path.resolve().parents if folder != Path("/"))
+
+
+def in_container(root: Path = Path("/")) -> bool:
+    """Docker and Podman leave a mark at the root; elsewhere (Kubernetes) the root is an overlay of image layers."""
+    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
+        return True
+    try:
+        mounts = [line.split() for line in (root / "proc/self/mounts").read_text("utf-8", "replace").splitlines()]
+    except OSError:
+        return False  # no Linux
+    return any(fields[1:3] == ["/", "overlay"] for fields in mounts)
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------
@@ -99,7 +128,7 @@ class _Collector:
         yield GaugeMetricFamily("wirepost_worker_beat_age_seconds", "Seconds since the loop beat.", value=beat)
         try:
             with self._worker.newsroom.store.read() as tx:
-                for family in (_queue, _accounts, _sources, _store):
+                for family in (_queue, _accounts, _caps, _sources, _store):
                     yield from family(self._worker.newsroom, tx)
         except StoreError:
             yield GaugeMetricFamily("wirepost_store_up", "Does the store answer?", value=0)
@@ -135,18 +164,50 @@ def _accounts(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
         "wirepost_account_login_expiry_timestamp_seconds", "When its login ends, if it does.", labels=["account"]
     )
     last = GaugeMetricFamily("wirepost_account_last_sent_timestamp_seconds", "Its newest post.", labels=["account"])
-    cost = GaugeMetricFamily("wirepost_account_cost", "Spent in this calendar month (UTC).", labels=["account"])
-    for name, row in stored_accounts.all_accounts(tx).items():
-        if name not in newsroom.accounts:
-            continue
+    info = GaugeMetricFamily("wirepost_account_info", "Which network it is on.", labels=["account", "network"])
+    money = ["account", "currency"]
+    cost = GaugeMetricFamily("wirepost_account_cost", "Spent in this calendar month (UTC).", labels=money)
+    for name, row in _rows(newsroom, tx):
+        network = newsroom.accounts[name].network
+        info.add_metric([name, network.name], 1)
         up.add_metric([name], 0 if row.breaker else 1)
         if row.expires_at:
             expiry.add_metric([name], row.expires_at.timestamp())
         if row.identity:
-            cost.add_metric([name], float(attempts.spent_in(tx, row.identity, tx.now.strftime("%Y-%m"))))
+            spent = attempts.spent_in(tx, row.identity, tx.now.strftime("%Y-%m"))
+            cost.add_metric([name, network.cost.currency], float(spent))
     for name, at in stored_accounts.last_sent(tx).items():
-        last.add_metric([name], at.timestamp())
-    yield from (up, expiry, last, cost)
+        if name in newsroom.accounts:
+            last.add_metric([name], at.timestamp())
+    yield from (info, up, expiry, last, cost)
+
+
+def _rows(newsroom: Newsroom, tx: Tx) -> list[tuple[str, AccountRow]]:
+    known = stored_accounts.all_accounts(tx)
+    return [(name, row) for name, row in known.items() if name in newsroom.accounts]
+
+
+def _caps(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
+    """What each cap still lets out: the same windows as at the start of an attempt."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    left = GaugeMetricFamily("wirepost_cap_remaining", "Posts that a cap leaves.", labels=["account", "window"])
+    for name, row in _rows(newsroom, tx):
+        pace = newsroom.accounts[name].network.pace
+        timing = timing_for(newsroom.editorial, name, pace, joined_at=row.joined_at)
+        caps = limits_at(timing, tx.now)
+        capped = [window for window, most in caps._asdict().items() if most is not None]
+        windows = pacing_at(timing, tx.now, pinned=False, over_cap=False).windows
+        for window, (since, most) in zip(capped, windows, strict=True):
+            left.add_metric([name, window], max(0, most - _started(tx, row.identity, since)))
+    yield left
+
+
+def _started(tx: Tx, identity: str | None, since: datetime) -> int:
+    """How many posts of an identity went out, or may have, since then."""
+    table = schema.attempts
+    mine = (table.c.identity == (identity or "")) & table.c.counts & (table.c.started_at >= since)
+    return int(tx.execute(select(func.count()).select_from(table).where(mine)).scalar_one())
 
 
 def _sources(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
@@ -159,23 +220,51 @@ def _sources(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
             errors.add_metric([row.name], row.errors)
             if row.last_good_at:
                 good.add_metric([row.name], row.last_good_at.timestamp())
-    yield from (good, errors)
+    yield from (good, errors, _articles(newsroom, tx))
+
+
+def _articles(newsroom: Newsroom, tx: Tx) -> Any:
+    from prometheus_client.core import CounterMetricFamily
+
+    table = schema.articles
+    withdrawn = func.sum(case((table.c.status == Status.WITHDRAWN, 1), else_=0))
+    query = (
+        select(table.c.source, func.count(), func.sum(table.c.revision - 1), withdrawn)
+        .group_by(table.c.source)
+        .order_by(table.c.source)
+    )
+    family = CounterMetricFamily("wirepost_articles", "What its looks brought.", labels=["source", "result"])
+    for row in tx.rows(query):
+        if row.source in newsroom.sources:
+            numbers: tuple[int, ...] = tuple(row)[1:]
+            for result, number in zip(("new", "changed", "withdrawn"), numbers, strict=True):
+                family.add_metric([row.source, result], int(number or 0))
+    return family
 
 
 def _store(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
     from prometheus_client.core import GaugeMetricFamily
 
     yield GaugeMetricFamily("wirepost_store_up", "Does the store answer?", value=1)
-    yield GaugeMetricFamily("wirepost_schema_version", "Its schema.", value=int(migrate.HEAD))
-    yield GaugeMetricFamily("wirepost_stopped", "Stop switches that are on.", value=len(stops.switches(tx)))
+    yield GaugeMetricFamily("wirepost_schema_version", "Its schema.", value=int(migrate.revision(newsroom.store) or 0))
+    stopped = GaugeMetricFamily("wirepost_stopped", "Stop switches that are on.", labels=["scope"])
+    on = stops.switches(tx)
+    for scope in stops.Scope:
+        stopped.add_metric([scope], sum(switch.scope is scope for switch in on))
+    yield stopped
     yield GaugeMetricFamily("wirepost_clock_skew_seconds", "Ours ahead.", value=newsroom.skew.total_seconds())
-    path = newsroom.store.path
-    if path is not None and path.exists():
-        yield GaugeMetricFamily("wirepost_store_bytes", "Size of the store's file.", value=path.stat().st_size)
+    yield GaugeMetricFamily("wirepost_store_bytes", "Size of the store.", value=_size(newsroom.store.path, tx))
     beats = [row.beat_at.timestamp() for row in all_workers(tx)]
     if beats:
         name = "wirepost_worker_heartbeat_timestamp_seconds"
         yield GaugeMetricFamily(name, "The newest beat of any worker.", value=max(beats))
+
+
+def _size(path: Path | None, tx: Tx) -> int:
+    """Bytes of the SQLite file and its log, or of the database."""
+    if path is None:
+        return int(tx.execute(select(func.pg_database_size(func.current_database()))).scalar_one())
+    return sum(file.stat().st_size for file in (path, path.with_name(f"{path.name}-wal")) if file.exists())
 
 
 # -- the port -----------------------------------------------------------------------------------------------------
@@ -187,7 +276,8 @@ class HealthServer:
     def __init__(self, listen: str, worker: Living) -> None:
         """Raises OSError if the address can't be had."""
         host, _, port = listen.rpartition(":")
-        self._server = ThreadingHTTPServer((host.strip("[]") or "127.0.0.1", int(port)), _handler(worker))
+        server = _Server6 if host.startswith("[") else ThreadingHTTPServer
+        self._server = server((host.strip("[]") or "127.0.0.1", int(port)), _handler(worker))
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -200,10 +290,17 @@ class HealthServer:
         self._thread.join()
 
 
+class _Server6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 def _handler(worker: Living) -> type[BaseHTTPRequestHandler]:
     reports: dict[str, Callable[[Living], Report]] = {"/live": live, "/ready": ready}
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = PATIENCE
+        server_version, sys_version = "wirepost", ""
+
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path in reports:

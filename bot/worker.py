@@ -142,7 +142,8 @@ class Worker:
     def _guarded(self, step: str, run: Callable[[], object]) -> None:
         """Run one step once. Whatever it raises is told and ends here: the other steps, and its next run, go on."""
         try:
-            self.doing = step
+            if step != "watch":
+                self.doing = step
             run()
             self.store_trouble = None
         except StoreError as error:
@@ -208,9 +209,20 @@ class Worker:
 
     def _watch(self) -> None:
         """The heartbeat, the witness, the alerts: none of them may keep another from happening."""
-        self.app.store.commit(Beat(self.newsroom.worker, self.doing))
         self.beat_at = self.newsroom.clock.monotonic()
-        self.app.write_witness()
+        failed: list[StoreError] = []
+        for part in (self._beat, self.app.write_witness, self._alert):
+            try:
+                part()
+            except StoreError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    def _beat(self) -> None:
+        self.app.store.commit(Beat(self.newsroom.worker, self.doing))
+
+    def _alert(self) -> None:
         alerts.run(self.newsroom, self.app.settings.alerts)
 
     # -- timers and pools -----------------------------------------------------------------------------------------

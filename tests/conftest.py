@@ -68,6 +68,13 @@ def _create(server: str, name: str, template: str | None = None) -> None:
     engine.dispose()
 
 
+def empty_database(server: str) -> str:
+    """The address of a new database without any table, for tests of migrations."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    _create(server, name)
+    return _database(server, name)
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file that others are copied from."""

@@ -67,6 +67,12 @@ class Invocation:
             self._app = build(self.settings())
         return self._app
 
+    def close(self) -> None:
+        """Let go of what was opened: SQLite then folds its log into the one file."""
+        if self._app is not None:
+            self._app.close()
+            self._app = None
+
     def say(self, text: str) -> None:
         """A remark for the person, on stderr; none under --quiet."""
         if not self.quiet:
@@ -249,6 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # noqa: BLE001 -- the last resort: a line instead of a traceback
         return _defect(error, call)
+    finally:
+        call.close()
 
 
 def _fail(message: str) -> None:

@@ -1,4 +1,7 @@
-"""Keep planned posts back until they are released."""
+"""Keep planned posts back until they are released.
+
+An article, named by its link or headline, means all of its posts, or with --account the one there.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ section = "Act"
 @click.command(help=__doc__)
 @acting
 @click.pass_context
-def command(ctx: click.Context, what: tuple[str, ...], account: str | None, by: str) -> int:
+def command(ctx: click.Context, what: tuple[str, ...], account: str | None, by: str, dry: bool) -> int:
+    from bot import desk
+
     call = invocation(ctx)
-    return act(call, what, account, desk_of(call.app(), by).hold)
+    return act(call, desk_of(call.app(), by, dry=dry), what, account, desk.hold)

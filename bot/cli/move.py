@@ -1,4 +1,7 @@
-"""Give posts another time: a time of yours, now, or back to their schedule."""
+"""Give posts another time: a time of yours, now, or back to their schedule.
+
+A time of yours passes gaps, caps and quiet hours, but no embargo, no stop and no budget.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,12 @@ def command(
     what: tuple[str, ...],
     account: str | None,
     by: str,
+    dry: bool,
     at: str | None,
     at_once: bool,
     by_schedule: bool,
 ) -> int:
+    from bot import desk
     from bot.cli.render import when
 
     call = invocation(ctx)
@@ -34,6 +39,9 @@ def command(
     app = call.app()
     now = app.store.now()
     zone = call.settings().editorial.timezone
-    time = now if at_once else None if by_schedule else when(str(at), zone, now)
-    desk = desk_of(app, by)
-    return act(call, what, account, lambda one: desk.move(one, time))
+    wanted = None if by_schedule or at_once else when(str(at), zone, now)
+
+    def decide(case: desk.Case) -> desk.Act:
+        return desk.move(case, case.now if at_once else wanted)
+
+    return act(call, desk_of(app, by, dry=dry), what, account, decide, one_each=True)

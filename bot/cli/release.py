@@ -1,6 +1,7 @@
-"""Let held posts, or articles that a breaker holds, go on.
+"""Let held posts go on, or articles that a breaker holds.
 
-With --source, all articles that the source's mass-change breaker holds go on to planning; those too old are skipped.
+With --source, all articles of it that are held go on to planning; those too old are skipped. An unclear embargo and a
+sensitive story that was edited need two people: --by and --second.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import click
 
 from bot.cli import invocation
-from bot.cli.acting import act, by_option, desk_of
+from bot.cli.acting import act, by_option, desk_of, dry_option, second_option
 from bot.errors import UsageError
 
 section = "Act"
@@ -18,29 +19,30 @@ section = "Act"
 @click.argument("what", nargs=-1, metavar="ID|ARTICLE…")
 @click.option("--account", metavar="NAME", help="Only on this account.")
 @click.option("--source", metavar="NAME", help="All articles of this source that are held.")
-@click.option("--second", metavar="NAME", help="The second person, where two are needed.")
+@second_option
+@dry_option
 @by_option
 @click.pass_context
 def command(
-    ctx: click.Context, what: tuple[str, ...], account: str | None, source: str | None, second: str | None, by: str
+    ctx: click.Context,
+    what: tuple[str, ...],
+    account: str | None,
+    source: str | None,
+    second: str | None,
+    dry: bool,
+    by: str,
 ) -> int:
-    from bot.store import articles
+    from bot import desk
+    from bot.cli.deciding import decide_articles, held_named
     from bot.store.articles import Admit
 
     call = invocation(ctx)
-    if source is None and not what:
-        raise UsageError("Say which: an id, an article, or --source NAME.")
+    if (source is None) == (not what):
+        raise UsageError("Say which: an id or an article, or --source NAME.")
     app = call.app()
-    with app.store.read() as tx:
-        held = {one.id: one for one in articles.held(tx)}
-    ids = [one.id for one in held.values() if source is not None and one.article.source == source]
-    chosen = [words for words in what if words in held]
-    ids += chosen
-    if ids or source is not None:
-        number = app.store.commit(Admit(tuple(dict.fromkeys(ids)), by))
-        click.echo(f"Released {number} article{'s' if number != 1 else ''}: what is fresh is planned now.")
-    rest = [words for words in what if words not in chosen]
+    chosen, rest = held_named(call, app.store, what, source)
+    if chosen:
+        decide_articles(app.store, Admit(chosen, by), "release", "Released", "what is fresh is planned now", dry=dry)
     if not rest:
         return 0
-    desk = desk_of(app, by)
-    return act(call, rest, account, lambda one: desk.release(one, second))
+    return act(call, desk_of(app, by, dry=dry), rest, account, lambda case: desk.release(case, second))

@@ -144,6 +144,25 @@ def when(text: str, zone: str, now: datetime) -> datetime:
     return max(at, now)
 
 
+def past(text: str, zone: str, now: datetime) -> datetime:
+    """The instant (UTC) since when: a date (its midnight in that zone), ISO 8601 with a time, or a length such as 7d.
+
+    Raises UsageError for anything else and for what is yet to come.
+    """
+    said = text.strip()
+    if re.fullmatch(r"\d+\s*[a-z]+", said.lower()):
+        return now - _length(said.lower(), text)
+    try:
+        local = datetime.combine(date.fromisoformat(said), time(0))
+    except ValueError:
+        at = _by_date(said, zone)
+    else:
+        at = _instant(local, zone)
+    if at > now:
+        raise UsageError(f"{text} is yet to come: it is {moment(now, zone, now)} in {zone}.")
+    return at
+
+
 def _length(said: str, text: str) -> timedelta:
     from bot.rules.durations import parse_duration
 

@@ -6,76 +6,60 @@ called back: it is listed.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 from bot.cli import invocation
-from bot.cli.acting import by_option
-from bot.errors import UsageError
+from bot.cli.acting import by_option, dry_option
+from bot.cli.scopes import scope_options
 
 section = "Act"
-SCOPES = ("account", "network", "source", "section", "tag", "article")
 
 
 @click.command(help=__doc__)
-@click.option("--all", "everything", is_flag=True, help="Everything (the default).")
-@click.option("--account", metavar="NAME")
-@click.option("--network", metavar="NAME")
-@click.option("--source", metavar="NAME")
-@click.option("--section", "section_", metavar="NAME")
-@click.option("--tag", metavar="TAG")
-@click.option("--article", metavar="ARTICLE")
+@scope_options
 @click.option("--until", metavar="TIME", help="Until when; without it, until somebody resumes.")
 @click.option("--reason", metavar="TEXT", default="", help="Shown wherever something is stopped.")
+@dry_option
 @by_option
 @click.pass_context
 def command(
-    ctx: click.Context,
-    /,
-    everything: bool,
-    until: str | None,
-    reason: str,
-    by: str,
-    section_: str | None,
-    **named: str | None,
+    ctx: click.Context, /, everything: bool, until: str | None, reason: str, dry: bool, by: str, **said: str | None
 ) -> int:
-    from bot.cli import reading
-    from bot.cli.render import moment, when
-    from bot.store import attempts
+    from bot import standstill
+    from bot.cli.phrasing import plural
+    from bot.cli.render import DRY_RUN, moment, one_line, when
+    from bot.cli.scopes import scope_said, spelled
     from bot.store.stops import Scope, Stop
 
     call = invocation(ctx)
-    settings = call.settings()
-    given = {name: value for name, value in {**named, "section": section_}.items() if value is not None}
-    if len(given) + everything > 1:
-        raise UsageError("Say one thing to stop: --all, or one of " + ", ".join(f"--{name}" for name in SCOPES) + ".")
-    scope, value = next(iter(given.items()), ("all", ""))
-    reading.account_named(settings, given.get("account"))
     app = call.app()
-    now = app.store.now()
-    end = when(until, settings.editorial.timezone, now) if until is not None else None
-    if scope == "article":
-        with app.store.read() as tx:
-            value = reading.article_named(tx, value).id
-    switch = Stop(
-        id=app.newsroom.random.new_id(),
-        scope=Scope(scope),
-        value=value.casefold() if scope in ("section", "tag") else value,
-        reason=reason,
-        who=by,
-        until=end,
-    )
-    open_now = app.store.commit(switch)
-    what = "everything" if scope == "all" else f"{scope} {value}"
-    said = f"{by}: {reason}" if reason else by
-    zone = settings.editorial.timezone
-    click.echo(f"STOPPED {what} at {moment(now, zone, now)} ({said}).")
+    zone, now = call.settings().editorial.timezone, app.store.now()
+    end = when(until, zone, now) if until is not None else None
     with app.store.read() as tx:
-        wire = [found for number in open_now if (found := attempts.by_id(tx, number)) is not None]
-    for attempt in wire:
-        click.echo(
-            f"On the wire now: {attempt.delivery} on {attempt.account}, since {attempt.started_at:%H:%M:%S} UTC."
-        )
-    if not wire:
-        click.echo("On the wire now: none.")
-    click.echo(f"Undo: wirepost resume {switch.id}")
+        scope, value = scope_said(call, tx, everything, said) or (Scope.ALL, "")
+    what = one_line(spelled(scope, value)) + (f" until {moment(end, zone, now)}" if end is not None else "")
+    if dry:
+        waits = plural(standstill.waiting_under(app.newsroom, scope, value), "planned post")
+        click.echo(f"would stop {what}. {waits} would wait.\n{DRY_RUN}")
+        return 0
+    switch = Stop(id=app.newsroom.random.new_id(), scope=scope, value=value, reason=reason.strip(), who=by, until=end)
+    open_now = app.store.commit(switch)
+    wire = [
+        f"{one.delivery} on {one.account} since {_clock(one.started_at, zone)}"
+        for one in standstill.on_the_wire(app.newsroom, open_now, scope, value)
+    ]
+    waits = plural(standstill.waiting_under(app.newsroom, scope, value), "planned post")
+    why = f"{by}: {one_line(reason)}" if reason.strip() else by
+    click.echo(
+        f"STOPPED {what} at {_clock(app.store.now(), zone)} ({why}). On the wire now: {'; '.join(wire) or 'none'}. "
+        f"{waits} wait{'s' * waits.startswith('1 ')}. Undo: wirepost resume {switch.id}"
+    )
     return 0
+
+
+def _clock(at: datetime, zone: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    return f"{at.astimezone(ZoneInfo(zone)):%H:%M:%S}"

@@ -91,11 +91,23 @@ def fault_of(stored: Stored, decision: Decision, start: Start) -> Why | None:
 
 
 def second_look(
-    stored: Stored, decision: Decision, editorial: Editorial, current: Delivery | None, twin: Known | None
+    stored: Stored,
+    decision: Decision,
+    editorial: Editorial,
+    current: Delivery | None,
+    twin: Known | None,
+    *,
+    by_hand: bool = False,
 ) -> Why | None:
-    """What a person has to agree to, though nothing is wrong: the route's hold, a sensitive edit, a twin."""
+    """What a person has to agree to, though nothing is wrong: the route's hold, a sensitive edit, a twin.
+
+    `by_hand`: a person asked for it and has agreed, but to a sensitive edit a second one must (pain P58).
+    """
     edited = bool(stored.article.texts) or (current is not None and current.edited_text is not None)
-    held = decision.hold or edit_needs_second(stored.article, editorial, edited)
+    sensitive = edit_needs_second(stored.article, editorial, edited)
+    if by_hand:
+        return sensitive
+    held = decision.hold or sensitive
     if held is None and twin is not None and twin_policy(stored, twin, editorial) == "hold":
         return Why(Reason.NEAR_DUPLICATE, twin.headline)
     return held

@@ -94,20 +94,28 @@ def decide(stored: Stored, view: View) -> Planned:
     new: list[NewDelivery] = []
     refresh: list[Refresh] = []
     twin = twin_of(stored, view.recent)
-    mine = {d.account: d for d in view.existing.get(stored.id, ()) if d.occasion == FIRST}
+    mine = {(d.account, d.occasion): d for d in view.existing.get(stored.id, ())}
     for desk, decision in zip(view.desks, _routed(stored, view), strict=True):
-        current = mine.get(desk.name)
-        draft = _draft(stored, desk, decision, start, view, current, twin)
+        for occasion, hand in _occasions(stored, desk.name):
+            current = mine.get((desk.name, occasion))
+            draft = _draft(stored, desk, decision, start, view, current, twin, hand)
+            if current is not None:
+                refresh.extend(_refreshed(current, draft))
+            elif draft.state is not None:
+                new.append(_new(draft, desk, occasion, view))
         decisions.append(DecisionRow(account=desk.name, yes=draft.yes, reasons=draft.reasons, trace=decision.trace))
-        if current is not None:
-            refresh.extend(_refreshed(current, draft, view))
-        elif draft.state is not None:
-            new.append(_new(draft, desk, stored, view))
     if not any(decision.yes for decision in decisions) and all(
         d.reasons[0].reason is Reason.NO_ROUTE for d in decisions
     ):
         decisions = [DecisionRow(account="", yes=False, reasons=(Why(Reason.NO_ROUTE),), trace=_trace(decisions))]
     return replace(plan, decisions=tuple(decisions), new=tuple(new), refresh=tuple(refresh))
+
+
+def _occasions(stored: Stored, account: str) -> tuple[tuple[str, Mapping[str, Any] | None], ...]:
+    """For which occasions the article goes to the account, each with a person's wish: the first, and one "again"."""
+    hand = (stored.by_hand or {}).get(account)
+    occasion = hand.get("occasion", FIRST) if hand is not None else FIRST
+    return ((FIRST, hand),) if occasion == FIRST else ((FIRST, None), (occasion, hand))
 
 
 def _trace(decisions: Sequence[DecisionRow]) -> tuple[str, ...]:
@@ -138,6 +146,7 @@ class _Draft:
     ready_why: Reason | None = None
     fresh_until: datetime | None = None
     pinned_at: datetime | None = None
+    asked: datetime | None = None
     text: str = ""
     length: int = 0
     cost: str = "0"
@@ -151,18 +160,17 @@ def _draft(
     view: View,
     current: Delivery | None,
     twin: Known | None,
+    hand: Mapping[str, Any] | None,
 ) -> _Draft:
-    hand = (stored.by_hand or {}).get(desk.name)
     if not decision.yes and hand is None:
         return _Draft(yes=False, reasons=decision.why, why=decision.why[0], ready_at=start.ready_at)
     late = _too_late(stored, desk, by_hand=hand is not None)
     text, length, cost, unfit = _composed(stored, desk, decision, view, current)
     hold = fault_of(stored, decision, start) or unfit
-    if hold is None and hand is None:
-        hold = second_look(stored, decision, view.editorial, current, twin)
-    pinned = _pinned(hand)
+    hold = hold or second_look(stored, decision, view.editorial, current, twin, by_hand=hand is not None)
     by = Why(Reason.BY_HAND, hand["who"]) if hand is not None else Why(Reason.ROUTE, _name(decision.route))
-    skip = late or _skip(stored, desk, view, None if hand else twin)
+    again = hand is not None and hand.get("occasion", FIRST) != FIRST
+    skip = late or (None if again else _skip(stored, desk, view, None if hand else twin))
     if skip is None and hold is None and current is None and stored.id in view.planned_before and hand is None:
         view.made_by_rules[desk.name] += 1
         if view.made_by_rules[desk.name] > BY_RULES:
@@ -177,7 +185,8 @@ def _draft(
         ready_at=start.ready_at,
         ready_why=start.because if start.ready_at > view.now else None,
         fresh_until=None if hand is not None else _fresh_until(stored, decision, start, view.editorial),
-        pinned_at=pinned,
+        pinned_at=_moment(hand, "at"),
+        asked=_moment(hand, "asked"),
         text=text,
         length=length,
         cost=cost,
@@ -188,8 +197,9 @@ def _name(route: Route | None) -> str:
     return route.name if route is not None else ""
 
 
-def _pinned(hand: Mapping[str, Any] | None) -> datetime | None:
-    at = hand.get("at") if hand else None
+def _moment(hand: Mapping[str, Any] | None, name: str) -> datetime | None:
+    """A time of a person's wish: "at" when it is to go, "asked" when it was said."""
+    at = hand.get(name) if hand else None
     return datetime.fromisoformat(at) if at else None
 
 
@@ -234,12 +244,12 @@ def _composed(
     return post.text, post.length, view.price(desk.name, post.text), None
 
 
-def _new(draft: _Draft, desk: Desk, stored: Stored, view: View) -> NewDelivery:
+def _new(draft: _Draft, desk: Desk, occasion: str, view: View) -> NewDelivery:
     assert draft.state is not None
     return NewDelivery(
         id=view.new_id(),
         account=desk.name,
-        occasion=FIRST,
+        occasion=occasion,
         state=draft.state,
         why=draft.why,
         priority=draft.priority,
@@ -254,7 +264,7 @@ def _new(draft: _Draft, desk: Desk, stored: Stored, view: View) -> NewDelivery:
     )
 
 
-def _refreshed(current: Delivery, draft: _Draft, view: View) -> Iterable[Refresh]:
+def _refreshed(current: Delivery, draft: _Draft) -> Iterable[Refresh]:
     """What a new revision or new rules mean for a delivery that is there already."""
     if current.doubted_at is not None or current.state not in (State.WAITING, State.HELD, State.SKIPPED):
         return
@@ -268,11 +278,11 @@ def _refreshed(current: Delivery, draft: _Draft, view: View) -> Iterable[Refresh
     }
     if current.ready_why not in _DELAYS:
         facts |= {"ready_at": draft.ready_at, "ready_why": draft.ready_why}
-    if draft.pinned_at is not None:
-        facts["pinned_at"] = draft.pinned_at
     move, why = _moved(current, draft)
-    if current.state is State.SKIPPED and move is None:
-        return
+    if current.state is State.SKIPPED:
+        if move is None:
+            return
+        facts["pinned_at"] = draft.pinned_at  # once planned, the pin is for `move` to change
     yield Refresh(current=current, move=move, why=why, changes=facts)
 
 
@@ -280,7 +290,8 @@ def _moved(current: Delivery, draft: _Draft) -> tuple[Move | None, Why | None]:
     """The move that the draft asks of the delivery as it stands, if any."""
     if current.state is State.SKIPPED:
         revive = draft.state is State.WAITING and current.reason.reason in _REVIVABLE and not current.tries
-        by_hand = draft.state is State.WAITING and draft.why.reason is Reason.BY_HAND
+        # A wish reopens what was skipped before it was said, and nothing that was skipped since.
+        by_hand = draft.state is State.WAITING and draft.asked is not None and current.updated_at <= draft.asked
         return (Move.REOPEN, draft.why) if revive or by_hand else (None, None)
     if draft.state is None:
         return Move.RULED_OUT, Why(Reason.ROUTE_CHANGED, draft.reasons[0].detail)

@@ -18,9 +18,9 @@ from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
 from bot.store.accounts import AccountRow
+from bot.store.backup import mark_restored
 from bot.store.deliveries import MoveDelivery
-from bot.store.stops import Scope, Stop
-from bot.store.witness import MarkRestored, restored_since
+from bot.store.witness import restored_since
 
 # The networks are read again so often while the store is marked as restored.
 AGAIN = timedelta(seconds=60)
@@ -65,10 +65,7 @@ def _found(one: Expected, seen: Sequence[Seen]) -> Seen | None:
 
 def begin(newsroom: Newsroom, reason: str, who: str) -> None:
     """Stop everything and remember since when posts may be missing."""
-    with newsroom.store.read() as tx:
-        newest = stored_deliveries.newest_change(tx) or tx.now
-    newsroom.store.commit(Stop(id=newsroom.random.new_id(), scope=Scope.ALL, value="", reason=reason, who=who))
-    newsroom.store.commit(MarkRestored(newest))
+    mark_restored(newsroom.store, newsroom.random.new_id(), reason, who)
 
 
 def run(newsroom: Newsroom, *, anyway: bool = False) -> bool:

@@ -182,13 +182,15 @@ class Checked:
         tx.execute(deliveries.delete().where(deliveries.c.id.in_(doubled)))
         for table in (deliveries, attempts):
             tx.execute(table.update().where(table.c.account == old.name).values(account=self.name))
-        tx.execute(decisions.delete().where(decisions.c.account == old.name))
+        here, newer = accounts.c.name == self.name, decisions.alias()
+        decided = select(newer.c.article).where(newer.c.account == self.name)
+        tx.execute(decisions.delete().where(decisions.c.account == old.name, decisions.c.article.in_(decided)))
+        tx.execute(decisions.update().where(decisions.c.account == old.name).values(account=self.name))
         tx.execute(accounts.update().where(accounts.c.name == old.name).values(identity=None, credentials=None))
-        tx.execute(
-            accounts.update()
-            .where(accounts.c.name == self.name)
-            .values(joined_at=old.joined_at, blocked_until=old.blocked_until)
-        )
+        tx.execute(accounts.update().where(here).values(joined_at=old.joined_at, blocked_until=old.blocked_until))
+        if old.live_since is not None:  # else what waits would count as older than the account, and be skipped
+            live = accounts.c.live_since.is_not(None)
+            tx.execute(accounts.update().where(here, live).values(live_since=old.live_since))
         note(tx, "account_renamed", self.name, {"was": old.name, "identity": self.identity.remote_id})
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, and_, func, literal, or_, select
+from sqlalchemy import Row, and_, literal, or_, select
 
 from bot.model import Article, Reason, State, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
@@ -251,7 +251,7 @@ class AddArticle:
 @dataclass(frozen=True, slots=True)
 class Admit:
     """Intent: a person lets articles go on to planning: of the baseline or a hold (`backfill`, `release`), or any that
-    is to go to an account by hand (`by_hand`: {account: {"who", "at"?}}, added to what is there).
+    is to go to an account by hand (`by_hand`: {account: {"who", "at"?, "occasion"?}}, kept with the time of the wish).
     """
 
     ids: tuple[str, ...]
@@ -271,7 +271,8 @@ class Admit:
         if row.status != Status.LIVE:
             values["fresh_from"] = tx.now
         if self.by_hand:
-            values["by_hand"] = {**(row.by_hand or {}), **self.by_hand}
+            asked = {name: {**wish, "asked": tx.now.isoformat()} for name, wish in self.by_hand.items()}
+            values["by_hand"] = {**(row.by_hand or {}), **asked}
         tx.execute(articles.update().where(articles.c.id == article).values(**values))
         note(tx, "article_admitted", article, self.by_hand, who=self.who)
         return 1
@@ -377,16 +378,6 @@ def find(tx: Tx, words: str, *, limit: int = 20) -> list[Stored]:
 def held(tx: Tx) -> list[Stored]:
     """Articles that a person must decide on, oldest first."""
     query = select(articles).where(articles.c.status == Status.HELD).order_by(articles.c.first_seen_at, articles.c.id)
-    return [stored(row) for row in tx.rows(query)]
-
-
-def baseline(tx: Tx, source: str, *, since: datetime | None, limit: int) -> list[Stored]:
-    """The baseline of a source, newest first: what `backfill` chooses from."""
-    when = func.coalesce(articles.c.published_at, articles.c.first_seen_at)
-    query = select(articles).where(articles.c.source == source, articles.c.status == Status.BASELINE)
-    if since is not None:
-        query = query.where(when >= since)
-    query = query.order_by(when.desc(), articles.c.id).limit(limit)
     return [stored(row) for row in tx.rows(query)]
 
 

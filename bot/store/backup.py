@@ -1,49 +1,103 @@
-"""Copies of an SQLite store: made online, verified, kept for a while; and putting one back.
+"""Copies of the store: made while it works, verified, kept for a while; and putting one of SQLite back.
 
-PostgreSQL has its own tools (pg_dump, pg_restore); after them the same rule holds: `mark_restored`.
+PostgreSQL's are made by its own pg_dump and put back by pg_restore; the worker then sees that the store is older than
+its witness. Whatever is put back is stopped and marked as restored before it takes the store's place.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
-from contextlib import closing
+import subprocess
+import tempfile
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import URL
+
+from bot.clock import Clock
 from bot.errors import StoreError
+from bot.store import deliveries
 from bot.store.engine import Store
 from bot.store.hold import Hold
-from bot.store.migrate import HEAD
+from bot.store.migrate import HEAD, migrate
+from bot.store.stops import Scope, Stop
+from bot.store.witness import MarkRestored
 
 # Daily copies are kept for two weeks (pain P103).
 KEEP = timedelta(days=14)
+EVERY = timedelta(days=1)
 _STAMP = "%Y%m%dT%H%M%SZ"
+_ENDINGS = (".db", ".dump")
+# A copy holds headlines, texts and (encrypted) logins: it is for its owner alone.
+_OWNER_ONLY = 0o600
 
 
-def back_up(store: Store, folder: Path, now: datetime) -> Path:
-    """Copy the store into a folder while others write; the copy's path. Raises StoreError."""
-    if store.path is None:
-        raise StoreError("This store is PostgreSQL: back it up with pg_dump, and see docs/operations.md for restoring.")
-    target = folder / f"wirepost-{now.strftime(_STAMP)}.db"
+def back_up(store: Store, folder: Path, now: datetime, *, pg_dump: str | None = None) -> Path:
+    """Copy the store into a folder while others write; the copy's path. Raises StoreError.
+
+    The copy takes its name when it is whole and verified: a file with a copy's name is one.
+    """
+    ending = ".db" if store.path is not None else ".dump"
+    target = folder / f"wirepost-{now.strftime(_STAMP)}{ending}"
+    part = target.with_suffix(".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(store.path)) as source, closing(sqlite3.connect(target)) as copy:
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+        part.touch(_OWNER_ONLY)
+        if store.path is not None:
+            _copy(store.path, part)
+        else:
+            _dump(store.url, part, pg_dump or shutil.which("pg_dump"))
+        part.replace(target)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{target}: the backup failed: {error}") from error
-    verify(target)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return target
 
 
+def _copy(path: Path, part: Path) -> None:
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+    verify(part)
+
+
+def _dump(url: URL, part: Path, tool: str | None) -> None:
+    """The password goes by a file (libpq's `passfile`): a command line is open to every user of the machine."""
+    if tool is None:
+        raise StoreError("pg_dump is not on this machine: install PostgreSQL's client, or back up where the server is.")
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+        word = str(url.password or "").replace("\\", "\\\\").replace(":", "\\:")
+        file.write(f"*:*:*:*:{word}\n")
+        file.flush()
+        plain = url.set(drivername="postgresql", password=None).update_query_dict({"passfile": file.name})
+        call = [
+            tool,
+            "--format=custom",
+            "--no-password",
+            "--file",
+            str(part),
+            "--dbname",
+            plain.render_as_string(hide_password=False),
+        ]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)  # noqa: S603 -- our own arguments
+    if done.returncode:
+        raise StoreError(f"pg_dump failed: {done.stderr.strip() or done.returncode}")
+
+
 def verify(path: Path) -> None:
-    """Raise StoreError unless the file is a sound store of this program's schema."""
+    """Raise StoreError unless the file is a sound SQLite store of this program's schema, or an older one."""
     if not path.is_file():
         raise StoreError(f"{path}: there is no such file.")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as copy:
             sound = copy.execute("PRAGMA quick_check").fetchone()[0]
             schema = copy.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+            copy.execute("SELECT count(*) FROM deliveries").fetchone()
     except (sqlite3.Error, TypeError) as error:
         raise StoreError(f"{path}: is no Wirepost store: {error}") from error
     if sound != "ok":
@@ -52,50 +106,110 @@ def verify(path: Path) -> None:
         raise StoreError(f"{path}: has schema {schema}, newer than this program's {HEAD}: use the newer Wirepost.")
 
 
+# -- keeping ------------------------------------------------------------------------------------------------------
+
+
+def copies(folder: Path) -> list[tuple[datetime, Path]]:
+    """The copies in a folder with the times in their names, oldest first."""
+    found = []
+    for path in folder.glob("wirepost-*"):
+        try:
+            made = datetime.strptime(f"{path.stem.removeprefix('wirepost-')}+0000", f"{_STAMP}%z")
+        except ValueError:
+            continue
+        if path.suffix in _ENDINGS:
+            found.append((made, path))
+    return sorted(found)
+
+
 def last_backup(folder: Path) -> datetime | None:
     """When the newest copy in a folder was made, by its name."""
-    stamps = [path.stem.removeprefix("wirepost-") for path in folder.glob("wirepost-*.db")]
-    known = [datetime.strptime(f"{stamp}+0000", f"{_STAMP}%z") for stamp in stamps if _is_stamp(stamp)]
-    return max(known, default=None)
-
-
-def _is_stamp(text: str) -> bool:
-    try:
-        datetime.strptime(text, _STAMP)  # noqa: DTZ007 -- only its form is asked for
-    except ValueError:
-        return False
-    return True
+    return max((made for made, _ in copies(folder)), default=None)
 
 
 def prune(folder: Path, now: datetime) -> list[Path]:
     """Delete copies older than two weeks; the newest stays, however old. The deleted ones."""
-    copies = sorted(path for path in folder.glob("wirepost-*.db") if _is_stamp(path.stem.removeprefix("wirepost-")))
-    edge = (now - KEEP).strftime(_STAMP)
-    old = [path for path in copies[:-1] if path.stem.removeprefix("wirepost-") < edge]
+    old = [path for made, path in copies(folder)[:-1] if made < now - KEEP]
     for path in old:
-        path.unlink()
+        path.unlink(missing_ok=True)
     return old
 
 
-def put_back(backup: Path, path: Path, now: datetime) -> Path | None:
-    """Replace the store's file by a backup; the old one is kept beside it, and its new name returned.
+def daily(store: Store, folder: Path, now: datetime) -> Path | None:
+    """Once a day: a copy, and the old ones go (only then: who can't copy keeps what there is). Raises StoreError."""
+    last = last_backup(folder)
+    if last is not None and timedelta(0) <= now - last < EVERY:
+        return None
+    made = back_up(store, folder, now)
+    prune(folder, now)
+    return made
 
+
+# -- putting back -------------------------------------------------------------------------------------------------
+
+
+def mark_restored(store: Store, stop: str, reason: str, who: str) -> None:
+    """Stop everything and remember since when posts may be missing."""
+    with store.read() as tx:
+        newest = deliveries.newest_change(tx) or tx.now
+    store.commit(Stop(id=stop, scope=Scope.ALL, value="", reason=reason, who=who))
+    store.commit(MarkRestored(newest))
+
+
+def put_back(backup: Path, path: Path, clock: Clock, *, stop: str, who: str) -> Path | None:
+    """Put a copy of the backup in the store's place, stopped and marked as restored; where the old store is kept now.
+
+    The backup itself is left as it is. Killed at any moment, there is the old store, or the new one that is stopped.
     Raises StoreTaken while a worker holds the store, StoreError for a backup that is none.
     """
     verify(backup)
     hold = Hold(path)
     hold.take()
+    fresh = path.with_name(f"{path.name}.restoring")
     try:
-        aside = None
-        if path.exists():
-            aside = path.with_name(f"{path.name}.before-restore-{now.strftime(_STAMP)}")
-            path.rename(aside)
-        for name in ("-wal", "-shm"):
-            path.with_name(path.name + name).unlink(missing_ok=True)
-        with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(path)) as fresh:
-            source.backup(fresh)
-        return aside
+        _forget(fresh)
+        fresh.touch(_OWNER_ONLY)
+        with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(fresh)) as copy:
+            source.backup(copy)
+        _make_ready(fresh, clock, stop, f"restored from {backup.name}", who)
+        return _swap(fresh, path, clock.now())
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: the backup could not be put back: {error}") from error
     finally:
+        _forget(fresh)
         hold.release()
+
+
+def _make_ready(fresh: Path, clock: Clock, stop: str, reason: str, who: str) -> None:
+    store = Store(f"sqlite:///{fresh}", clock)
+    try:
+        migrate(store)
+        mark_restored(store, stop, reason, who)
+    finally:
+        store.close()
+    with closing(sqlite3.connect(fresh)) as copy:
+        copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _swap(fresh: Path, path: Path, now: datetime) -> Path | None:
+    """The old file keeps another name, then the new one takes its place in one step; where the old one is."""
+    aside = None
+    if path.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as old:  # a damaged one keeps its log beside it
+            old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        aside = path.with_name(f"{path.name}.before-restore-{now.strftime(_STAMP)}")
+        os.link(path, aside)
+    for ending in ("-wal", "-shm"):
+        # Left there, the old log would be played into the new file (sqlite.org/howtocorrupt.html, 1.4).
+        log = path.with_name(path.name + ending)
+        if aside is not None and log.exists() and log.stat().st_size:
+            log.replace(aside.with_name(aside.name + ending))
+        log.unlink(missing_ok=True)
+    fresh.replace(path)
+    return aside
+
+
+def _forget(path: Path) -> None:
+    for ending in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)

@@ -199,6 +199,16 @@ def of_articles(tx: Tx, ids: Iterable[str]) -> dict[str, list[Delivery]]:
     return found
 
 
+def of_story(tx: Tx, story: str, account: str) -> list[Delivery]:
+    """A story's deliveries on an account, oldest first."""
+    query = (
+        select(deliveries)
+        .where(deliveries.c.story == story, deliveries.c.account == account)
+        .order_by(deliveries.c.created_at, deliveries.c.id)
+    )
+    return [delivery(row) for row in tx.rows(query)]
+
+
 def waiting(tx: Tx, account: str) -> list[Delivery]:
     """What waits on an account, by time."""
     query = (

@@ -199,7 +199,15 @@ class Store:
             if not ticket.done:
                 with self._queue_lock:
                     batch, self._queue = self._queue, []
-                self._write(sorted(batch, key=lambda waiting: waiting.intent.lock))
+                try:
+                    self._write(sorted(batch, key=lambda waiting: waiting.intent.lock))
+                except BaseException as error:  # this thread was broken off: who waits must not take it for done
+                    for left in [waiting for waiting in batch if not waiting.done]:
+                        left.error = StoreError(
+                            f"The write was broken off ({type(error).__name__}); it may or may not stand."
+                        )
+                        left.done = True
+                    raise
         if ticket.error is not None:
             raise ticket.error
         result: R = ticket.result

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, exists, func, or_, select, text
 
+from bot.errors import StoreError
 from bot.model import Outcome, State, Status
-from bot.store.engine import Tx
-from bot.store.schema import articles, attempts, decisions, deliveries, occupied
+from bot.store.engine import Store, Tx
+from bot.store.schema import accounts, articles, attempts, decisions, deliveries, occupied
 
 _GOOD = (Outcome.RECEIPT, Outcome.FOUND)
 _OPEN = (Outcome.OPEN, Outcome.PENDING, Outcome.UNKNOWN)
+
+
+def damage(store: Store) -> list[str]:
+    """What the database itself says is broken in its file; PostgreSQL looks after its own."""
+    if not store.is_sqlite:
+        return []
+    try:
+        with store.read() as tx:
+            told = [str(row[0]) for row in tx.rows(text("PRAGMA integrity_check"))]
+    except StoreError as error:
+        return [str(error)]
+    return [line for line in told if line != "ok"]
 
 
 def imbalances(tx: Tx) -> list[str]:
@@ -40,23 +53,40 @@ def _states(tx: Tx) -> list[str]:
         .order_by(deliveries.c.id)
     )
     found = [f"{row.id} is {row.state}, but no attempt of it is open" for row in tx.rows(lost)]
-    still = and_(attempts.c.delivery == deliveries.c.id, attempts.c.outcome.in_((*_OPEN, *_GOOD)))
+    mine = attempts.c.delivery == deliveries.c.id
+    still = exists(select(attempts.c.id).where(mine, attempts.c.outcome.in_(_OPEN)))
+    out = exists(select(attempts.c.id).where(mine, attempts.c.outcome.in_(_GOOD)))
     early = (
         select(deliveries.c.id, deliveries.c.state)
-        .where(deliveries.c.state.in_([State.WAITING, State.REJECTED]), exists(select(attempts.c.id).where(still)))
+        .where(
+            or_(
+                and_(deliveries.c.state.in_([State.WAITING, State.REJECTED]), still),
+                and_(deliveries.c.state.not_in([State.SENT, State.WITHDRAWN]), out),
+            )
+        )
         .order_by(deliveries.c.id)
     )
-    return found + [f"{row.id} is {row.state}, but an attempt of it may be out" for row in tx.rows(early)]
+    found += [f"{row.id} is {row.state}, but an attempt of it may be out" for row in tx.rows(early)]
+    unproved = (
+        select(deliveries.c.id)
+        .where(deliveries.c.state == State.SENT, or_(deliveries.c.remote_id.is_(None), deliveries.c.sent_at.is_(None)))
+        .order_by(deliveries.c.id)
+    )
+    return found + [f"{row.id} is sent, but without a receipt" for row in tx.rows(unproved)]
 
 
 def _undecided(tx: Tx) -> list[str]:
-    told = exists(select(decisions.c.article).where(decisions.c.article == articles.c.id))
+    """A planned article has a decision for every account that was there when it came, or one for all of them."""
+    mine = decisions.c.article == articles.c.id
+    for_all = exists(select(decisions.c.article).where(mine, decisions.c.account == ""))
+    for_one = exists(select(decisions.c.article).where(mine, decisions.c.account == accounts.c.name))
     query = (
-        select(articles.c.id)
-        .where(~articles.c.unplanned, articles.c.status != Status.MERGED, ~told)
-        .order_by(articles.c.id)
+        select(articles.c.id, accounts.c.name)
+        .join(accounts, and_(~accounts.c.removed, accounts.c.joined_at <= articles.c.first_seen_at))
+        .where(~articles.c.unplanned, articles.c.status != Status.MERGED, ~for_all, ~for_one)
+        .order_by(articles.c.id, accounts.c.name)
     )
-    return [f"article {row.id} was planned, but has no decision" for row in tx.rows(query)]
+    return [f"article {row.id} was planned, but has no decision for {row.name}" for row in tx.rows(query)]
 
 
 def _places(tx: Tx) -> list[str]:

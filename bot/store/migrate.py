@@ -50,13 +50,18 @@ def require(store: Store) -> None:
     )
 
 
-def migrate(store: Store) -> bool:
-    """Bring the schema to HEAD. True if anything was done. Raises StoreError for a newer store: it is left alone."""
+def require_older(store: Store) -> None:
+    """Raise StoreError if the store is newer than this program: it is left alone."""
     found = revision(store)
-    if found == HEAD:
-        return False
     if found is not None and found not in _known():
         require(store)
+
+
+def migrate(store: Store) -> bool:
+    """Bring the schema to HEAD. True if anything was done. Raises StoreError for a newer store: it is left alone."""
+    if revision(store) == HEAD:
+        return False
+    require_older(store)
     from alembic import command
 
     try:

@@ -45,13 +45,14 @@ class Finish:
 
     def apply(self, tx: Tx) -> bool:
         affect(tx, self.attempt.account, self.effect)
+        if self.move is not None:  # the account's row first, as `Start` takes it, whose insert waits for our attempt's
+            mark_dirty(tx, [self.attempt.account])
         if not self._end_attempt(tx):
             return self._came_late(tx)
         if self.outcome in PROVED_NOT_OUT:
             release(tx, self.attempt)
         if self.move is not None:
             self._move(tx, State.SENDING)
-            mark_dirty(tx, [self.attempt.account])
         return True
 
     def _end_attempt(self, tx: Tx) -> bool:
@@ -115,7 +116,8 @@ class Settle:
         if not any((state, self.move) in MOVES and self._move(tx, state) for state in states):
             return False
         outcome = {Move.FOUND: Outcome.FOUND, Move.SAID_THERE: Outcome.FOUND}.get(self.move)
-        if self.attempt.outcome is Outcome.ABSENT:
+        # As the row has it now: who brings a late receipt doesn't know that the attempt was proved absent meanwhile.
+        if tx.execute(select(attempts.c.outcome).where(attempts.c.id == self.attempt.id)).scalar() == Outcome.ABSENT:
             retake(tx, self.attempt)
         if self.move in (Move.ABSENT, Move.SAID_ABSENT) or self.why.reason is Reason.WITHDRAWN:
             outcome = Outcome.ABSENT

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from bot.model import MOVES, Delivery, Move, Priority, Reason, State, Why
+from bot.store.accounts import lock_accounts
 from bot.store.deliveries import mark_dirty, move, whys_from_json, whys_to_json
 from bot.store.engine import Tx
 from bot.store.schema import accounts, articles, decisions, deliveries
@@ -183,6 +184,7 @@ class SetTimes:
         return self.account
 
     def apply(self, tx: Tx) -> None:
+        lock_accounts(tx, [self.account])  # also where the version below is an older one: deliveries come second
         tx.execute(
             accounts.update()
             .where(accounts.c.name == self.account, accounts.c.version == self.account_version)

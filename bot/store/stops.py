@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Row, and_, or_, select
 
 from bot.model import Article, Outcome
+from bot.store.accounts import lock_accounts
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import accounts, attempts, meta, stops
@@ -107,6 +108,7 @@ def guard_row() -> dict[str, str]:
 
 def _take(tx: Tx, switch: str) -> None:
     """All accounts are timed anew; and nothing starts beside this. In the order in which `Start` takes its rows."""
+    lock_accounts(tx)
     tx.execute(accounts.update().values(dirty=True, version=accounts.c.version + 1))
     tx.execute(meta.update().where(meta.c.key == _GUARD).values(value=switch))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -86,7 +87,8 @@ def write(path: Path, witness: Witness) -> None:
         "identities": sorted(witness.identities),
         "at": witness.at.isoformat(),
     }
-    fresh = path.with_suffix(".new")
+    # A name of its own: several workers may share the folder, and the last one to replace the file is as good as any.
+    fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with fresh.open("w", encoding="utf-8") as file:
@@ -134,7 +136,9 @@ class MarkRestored:
     lock: str = ""
 
     def apply(self, tx: Tx) -> None:
-        since = (self.newest - timedelta(hours=1)).isoformat()
+        earlier = restored_since(tx)  # put back twice without a resume: the older one counts
+        newest = self.newest - timedelta(hours=1)
+        since = min(newest, earlier or newest).isoformat()
         tx.insert_or_update(meta, {"key": RESTORED_SINCE, "value": since})
         note(tx, "restored", "store", {"since": since})
 

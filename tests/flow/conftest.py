@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.store import Store
+from bot.store.ledger import imbalances
 from bot.testing.clock import ManualClock
 from tests.flow.ledger_check import faults
 from tests.flow.stories import House
@@ -25,6 +26,8 @@ def _houses(store: Store, clock: ManualClock) -> Iterator[OpenHouse]:
     yield opened
     for house in made:
         assert faults(store, house.server) == []
+        with store.read() as tx:
+            assert imbalances(tx) == []  # what `db check` says of the same rows
 
 
 @pytest.fixture

@@ -136,8 +136,14 @@ def _occupied(rows: _Rows) -> Iterator[str]:
 
 
 def _stories(rows: _Rows) -> Iterator[str]:
-    out = Counter((one.account, one.story, one.occasion) for one in rows.deliveries if one.state in _OUT)
-    yield from (f"{place}: {number} deliveries of one story" for place, number in out.items() if number > 1)
+    """Two of one story are out only if nobody knew that it was one when they were sent."""
+    out: dict[tuple[str, str, str], list[State]] = {}
+    for one in rows.deliveries:
+        if one.state in _OUT:
+            out.setdefault((one.account, one.story, one.occasion), []).append(one.state)
+    for place, states in out.items():
+        if len(states) > 1 and set(states) != {State.SENT}:
+            yield f"{place}: {len(states)} deliveries of one story"
 
 
 def _decisions(rows: _Rows) -> Iterator[str]:

@@ -11,9 +11,10 @@ from pydantic import SecretStr
 
 from bot import alerts
 from bot.app import App
-from bot.errors import StoreError
+from bot.errors import StoreError, Unreachable
 from bot.flow import restore
 from bot.model import Reason, State
+from bot.standstill import take_over
 from bot.store import deliveries
 from bot.store.audit import events_named
 from bot.store.stops import Lift, switches
@@ -50,7 +51,8 @@ def put_back(folder: Path, older: Path) -> None:
 
 
 def resume(app: App) -> None:
-    """A person says: go on."""
+    """A person says: go on (`wirepost resume`)."""
+    assert take_over(app.newsroom) == []
     with app.store.read() as tx:
         on = switches(tx)
     for switch in on:
@@ -83,7 +85,7 @@ def test_p09_a_lost_store_begins_with_a_baseline_and_says_so(tmp_path: Path, clo
             assert "state_reset store" in alerts.causes(alerts.read(app.newsroom, timedelta(days=3)))
             with app.store.read() as tx:
                 (told,) = events_named(tx, "state_reset", since=tx.now - timedelta(days=1))
-            assert told.detail == {"identities": ["1"]}
+            assert told.detail == {"identities": ["1@social.example.com"]}
             source.show(*(article(n) for n in range(6)))
             look(app.newsroom)
             assert len(server.statuses) == 6
@@ -144,7 +146,7 @@ def test_an_older_store_put_back_is_stopped_adopts_its_posts_and_sends_the_rest_
             resume(app)
             settle_down(room)
             pass_time(room, 10 * MINUTE, step=MINUTE)
-            assert [status.text.rpartition("/")[2] for status in server.statuses] == ["1", "2", "3", "4"]
+            assert sorted(status.text.rpartition("/")[2] for status in server.statuses) == ["1", "2", "3", "4"]
             assert faults(app.store) == []
 
 
@@ -170,6 +172,15 @@ def test_resuming_before_the_sources_were_looked_at_doubles_nothing(tmp_path: Pa
             look(app.newsroom)
             pass_time(app.newsroom, 10 * MINUTE, step=MINUTE)
         assert [status.text.rpartition("/")[2] for status in server.statuses] == ["1", "2"]
+
+
+def test_a_source_that_cannot_be_read_keeps_a_restored_store_stopped(house: OpenHouse) -> None:
+    desk = house()
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    desk.source.error = Unreachable("connection refused")
+    assert take_over(desk.room) == ["main"]
+    desk.source.error = None
+    assert take_over(desk.room) == []
 
 
 def test_what_was_due_on_a_network_that_cannot_be_read_is_held_after_a_restore(house: OpenHouse) -> None:

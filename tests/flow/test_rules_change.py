@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
-from bot.desk import Desk
 from bot.flow.newsroom import Newsroom
 from bot.model import Reason, State
 from bot.store import articles
 from bot.store.articles import Admit
 from bot.testing.newsroom import AT_ONCE, editorial, look, newsroom, pass_time, settle_down
 from tests.flow.conftest import OpenHouse
+from tests.flow.people import Person
 from tests.flow.stories import House, article
 
 SECOND = timedelta(seconds=1)
@@ -27,27 +28,27 @@ def under(house: House, worker: str, **rules: Any) -> Newsroom:
     return house.newsroom(worker)
 
 
-def test_a_change_of_rules_reopens_nothing_that_was_sent_or_skipped_by_a_person(both: OpenHouse) -> None:
-    house = both()
-    house.show(article(1), article(2))
-    house.server.down = True
-    house.show(article(1), article(2), article(3))
-    Desk(house.room, "ann").skip(next(one for one in house.all() if one.state is State.WAITING))
-    house.server.down = False
+def test_a_change_of_rules_reopens_nothing_that_was_sent_or_skipped_by_a_person(house: OpenHouse) -> None:
+    desk = house()
+    desk.show(article(1), article(2))
+    desk.server.down = True
+    desk.show(article(1), article(2), article(3))
+    Person(desk.room, "ann").skip(next(one for one in desk.all() if one.state is State.WAITING))
+    desk.server.down = False
     for number in range(3):
         room = under(
-            house, f"worker-{number + 2}", templates={"default": f"{number}: {{{{ headline }}}} {{{{ link }}}}"}
+            desk, f"worker-{number + 2}", templates={"default": f"{number}: {{{{ headline }}}} {{{{ link }}}}"}
         )
         pass_time(room, 10 * MINUTE, step=MINUTE)
-    assert len(house.server.posts) == 2
-    assert house.states() == {(State.SENT, Reason.SENT): 2, (State.SKIPPED, Reason.BY_HAND): 1}
+    assert len(desk.server.posts) == 2
+    assert desk.states() == {(State.SENT, Reason.SENT): 2, (State.SKIPPED, Reason.BY_HAND): 1}
 
 
 def test_what_waits_follows_the_new_template_and_an_edited_text_does_not(house: OpenHouse) -> None:
     desk = house(settle="10m")
     desk.show(article(1), article(2))
     edited = next(one for one in desk.all() if "Storm" in one.text)
-    Desk(desk.room, "ann").edit(edited, "Coast road shut https://www.example.com/news/2")
+    Person(desk.room, "ann").edit(edited, "Coast road shut https://www.example.com/news/2")
     room = under(desk, "worker-2", templates={"default": "New: {{ headline }} {{ link }}"})
     pass_time(room, 12 * MINUTE, step=MINUTE)
     assert sorted(desk.sent()) == [
@@ -81,19 +82,19 @@ def test_a_route_that_no_longer_takes_it_skips_what_waits_and_takes_it_again(hou
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
 
 
-def test_an_account_that_joins_gets_only_what_is_first_seen_afterwards(both: OpenHouse) -> None:
-    house = both("one")
-    house.show(*(article(n, published_at=house.clock.now()) for n in range(5)))
-    house.clock.advance(60)
-    room = under(house, "worker-2", accounts={"one": {}, "two": {}})
+def test_an_account_that_joins_gets_only_what_is_first_seen_afterwards(house: OpenHouse) -> None:
+    desk = house("one")
+    desk.show(*(article(n, published_at=desk.clock.now()) for n in range(5)))
+    desk.clock.advance(60)
+    room = under(desk, "worker-2", accounts={"one": {}, "two": {}})
     settle_down(room)
-    house.clock.advance(60)
-    house.source.show(*(article(n) for n in range(6)))
+    desk.clock.advance(60)
+    desk.source.show(*(article(n) for n in range(6)))
     look(room)
-    assert [post.link for post in house.server.visible("2")] == [article(5).link]
-    skipped = [one for one in house.all() if one.account == "two" and one.state is State.SKIPPED]
+    assert [post.link for post in desk.server.visible("2")] == [article(5).link]
+    skipped = [one for one in desk.all() if one.account == "two" and one.state is State.SKIPPED]
     assert {one.reason.reason for one in skipped} <= {Reason.BEFORE_ACCOUNT}
-    assert len(house.server.visible("1")) == 6
+    assert len(desk.server.visible("1")) == 6
 
 
 def test_an_older_article_goes_to_a_new_account_if_a_person_asks(house: OpenHouse) -> None:
@@ -107,23 +108,23 @@ def test_an_older_article_goes_to_a_new_account_if_a_person_asks(house: OpenHous
     assert [post.link for post in desk.server.posts] == [article(2).link]
 
 
-def test_a_rehearsal_keeps_text_and_time_sends_nothing_and_going_live_posts_only_what_is_new(both: OpenHouse) -> None:
-    house = both(account={"live": False}, caps={"gap": "4m"})
-    house.show(*(article(n, published_at=house.clock.now() + n * SECOND) for n in range(3)))
-    planned = sorted((one.due_at, one.text) for one in house.all() if one.due_at)
-    pass_time(house.room, 20 * MINUTE, step=10 * SECOND)
-    assert [request for request in house.server.requests if request[0] == "POST"] == []
-    assert house.states() == {(State.SKIPPED, Reason.REHEARSAL): 3}
-    times = sorted(one.updated_at for one in house.all())
-    assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == [4 * MINUTE] * 2
-    assert all(one.text for one in house.all())
+def test_a_rehearsal_keeps_text_and_time_sends_nothing_and_going_live_posts_only_what_is_new(house: OpenHouse) -> None:
+    desk = house(account={"live": False}, caps={"gap": "4m"})
+    desk.show(*(article(n, published_at=desk.clock.now() + n * SECOND) for n in range(3)))
+    planned = sorted((one.due_at, one.text) for one in desk.all() if one.due_at)
+    pass_time(desk.room, 20 * MINUTE, step=10 * SECOND)
+    assert [request for request in desk.server.requests if request[0] == "POST"] == []
+    assert desk.states() == {(State.SKIPPED, Reason.REHEARSAL): 3}
+    times = sorted(one.updated_at for one in desk.all())
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == [4 * MINUTE] * 2
+    assert all(one.text for one in desk.all())
     assert planned
-    room = under(house, "worker-2", defaults={"caps": {"gap": "4m"}})
+    room = under(desk, "worker-2", defaults={"caps": {"gap": "4m"}})
     pass_time(room, 10 * MINUTE, step=MINUTE)
-    assert house.server.posts == []
-    house.source.show(*(article(n) for n in range(4)))
+    assert desk.server.posts == []
+    desk.source.show(*(article(n) for n in range(4)))
     look(room)
-    assert [post.link for post in house.server.posts] == [article(3).link]
+    assert [post.link for post in desk.server.posts] == [article(3).link]
 
 
 def test_an_account_that_goes_back_to_rehearsal_sends_nothing_more(house: OpenHouse) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from bot.desk import Desk
 from bot.model import Priority, Reason, State
 from bot.rules.editorial import Schedule
 from bot.testing.clock import START, ManualClock
 from bot.testing.network_server import FakeServer, Fault
 from bot.testing.newsroom import look, pass_time, settle_down
 from tests.flow.conftest import OpenHouse
+from tests.flow.people import Person
 from tests.flow.stories import House, article
 
 SECOND = timedelta(seconds=1)
@@ -46,17 +47,17 @@ def test_p37_a_loop_blocked_for_ninety_seconds_at_the_slot_sends_right_after(bot
     assert house.states() == {(State.SENT, Reason.SENT): 1}
 
 
-def test_p39_stopped_before_a_slot_and_started_after_it_posts_once_and_keeps_the_next_slot(both: OpenHouse) -> None:
-    house = both(rules=slots("09:00", "12:00"), max_age="24h")
-    house.show(article(1), article(2))
-    go_to(house, at(8, 55))
-    settle_down(house.room)
-    assert house.server.posts == []
-    go_to(house, at(9, 20))
-    other = house.newsroom("worker-2")
+def test_p39_stopped_before_a_slot_and_started_after_it_posts_once_and_keeps_the_next_slot(house: OpenHouse) -> None:
+    desk = house(rules=slots("09:00", "12:00"), max_age="24h")
+    desk.show(article(1), article(2))
+    go_to(desk, at(8, 55))
+    settle_down(desk.room)
+    assert desk.server.posts == []
+    go_to(desk, at(9, 20))
+    other = desk.newsroom("worker-2")
     settle_down(other)
     pass_time(other, 4 * HOUR, step=5 * MINUTE)
-    assert house.times() == [at(9, 20), at(12)]
+    assert desk.times() == [at(9, 20), at(12)]
 
 
 ZONES = ("UTC", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe")
@@ -83,24 +84,24 @@ def test_p40_now_means_now_on_the_stores_clock(house: OpenHouse) -> None:
     desk = house(rules=slots("09:00"), max_age="24h", account={"timezone": "Asia/Kolkata"})
     desk.show(article(1))
     assert desk.server.posts == []
-    Desk(desk.room, "ann").move(desk.all()[0], desk.store.now())
+    Person(desk.room, "ann").move(desk.all()[0], desk.store.now())
     settle_down(desk.room)
     assert desk.times() == [START + MINUTE]
 
 
 @pytest.mark.parametrize("jump", [-HOUR, HOUR, -timedelta(days=1)], ids=["back", "ahead", "a day back"])
 def test_p41_a_clock_that_is_set_doubles_nothing_and_the_next_post_leaves_within_a_minute(
-    both: OpenHouse, jump: timedelta
+    house: OpenHouse, jump: timedelta
 ) -> None:
-    house = both(caps={"gap": "20s", "hour": 3})
-    house.clock.advance(timedelta(days=30))
-    house.show(article(1))
-    assert len(house.server.posts) == 1
-    house.clock.step_wall(jump)
-    pass_time(house.room, 30 * SECOND)
-    house.show(article(1), article(2))
-    pass_time(house.room, MINUTE)
-    assert [post.link for post in house.server.posts] == [article(1).link, article(2).link]
+    desk = house(caps={"gap": "20s", "hour": 3})
+    desk.clock.advance(timedelta(days=30))
+    desk.show(article(1))
+    assert len(desk.server.posts) == 1
+    desk.clock.step_wall(jump)
+    pass_time(desk.room, 30 * SECOND)
+    desk.show(article(1), article(2))
+    pass_time(desk.room, MINUTE)
+    assert [post.link for post in desk.server.posts] == [article(1).link, article(2).link]
 
 
 def test_p41_three_hours_of_sleep_double_nothing(house: OpenHouse) -> None:
@@ -113,7 +114,7 @@ def test_p41_three_hours_of_sleep_double_nothing(house: OpenHouse) -> None:
     pass_time(desk.room, 15 * MINUTE, step=MINUTE)
     assert len(desk.server.posts) == 3
     times = desk.times()
-    assert all(later - earlier >= 10 * MINUTE for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 10 * MINUTE for earlier, later in itertools.pairwise(times))
 
 
 @pytest.mark.parametrize("jump", [-HOUR, HOUR, 3 * HOUR])
@@ -170,7 +171,7 @@ def test_p42_what_came_at_night_leaves_from_six_on_in_order_at_the_gap(house: Op
     times = desk.times()
     assert times[0] == at(6)
     assert len(times) == 12
-    assert all(later - earlier >= 5 * MINUTE for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 5 * MINUTE for earlier, later in itertools.pairwise(times))
     order = [int(str(post.link).rpartition("/")[2]) for post in desk.server.visible()]
     assert order == [7, *(n for n in range(12) if n != 7)]
 

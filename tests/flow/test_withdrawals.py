@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.desk import Desk
 from bot.errors import UsageError
 from bot.flow import deliver, discover, plan, schedule
 from bot.model import Article, Reason, State
@@ -16,6 +15,7 @@ from bot.testing.clock import START
 from bot.testing.network_server import Fault
 from bot.testing.newsroom import look, pass_time
 from tests.flow.conftest import OpenHouse
+from tests.flow.people import Person
 from tests.flow.stories import House, article
 
 SECOND = timedelta(seconds=1)
@@ -70,28 +70,28 @@ def test_p91_the_last_look_finds_the_headline_as_it_is_now(house: OpenHouse) -> 
     assert desk.sent() == ["Court rules on levy, twice"]
 
 
-def test_an_article_that_comes_back_goes_out_once(both: OpenHouse) -> None:
-    house = both(settle="120s")
-    house.show(article(1))
-    take_back(house, "guid-1")
-    house.source.gone = ()
-    house.show(article(1))
-    pass_time(house.room, 5 * MINUTE)
-    take_back(house, "guid-1")
-    house.source.gone = ()
-    house.show(article(1))
-    pass_time(house.room, 5 * MINUTE)
-    assert len(house.server.posts) == 1
+def test_an_article_that_comes_back_goes_out_once(house: OpenHouse) -> None:
+    desk = house(settle="120s")
+    desk.show(article(1))
+    take_back(desk, "guid-1")
+    desk.source.gone = ()
+    desk.show(article(1))
+    pass_time(desk.room, 5 * MINUTE, step=15 * SECOND)
+    take_back(desk, "guid-1")
+    desk.source.gone = ()
+    desk.show(article(1))
+    pass_time(desk.room, 5 * MINUTE, step=15 * SECOND)
+    assert len(desk.server.posts) == 1
 
 
-def test_withdrawn_while_unclear_and_found_stays_sent_for_what_follows(both: OpenHouse) -> None:
-    house = both()
-    house.server.faults.append(Fault.LOST_AFTER)
-    house.show(article(1))
-    take_back(house, "guid-1")
-    assert house.states() == {(State.UNKNOWN, Reason.LOST_REPLY): 1}
-    pass_time(house.room, 3 * MINUTE)
-    assert house.states() == {(State.SENT, Reason.SENT): 1}
+def test_withdrawn_while_unclear_and_found_stays_sent_for_what_follows(house: OpenHouse) -> None:
+    desk = house()
+    desk.server.faults.append(Fault.LOST_AFTER)
+    desk.show(article(1))
+    take_back(desk, "guid-1")
+    assert desk.states() == {(State.UNKNOWN, Reason.LOST_REPLY): 1}
+    pass_time(desk.room, 3 * MINUTE, step=15 * SECOND)
+    assert desk.states() == {(State.SENT, Reason.SENT): 1}
 
 
 def test_withdrawn_while_unclear_and_proved_absent_is_skipped(both: OpenHouse) -> None:
@@ -99,7 +99,7 @@ def test_withdrawn_while_unclear_and_proved_absent_is_skipped(both: OpenHouse) -
     house.server.faults.append(Fault.LOST_BEFORE)
     house.show(article(1))
     take_back(house, "guid-1")
-    pass_time(house.room, 3 * MINUTE)
+    pass_time(house.room, 3 * MINUTE, step=15 * SECOND)
     assert house.states() == {(State.SKIPPED, Reason.WITHDRAWN): 1}
     assert house.server.posts == []
 
@@ -116,7 +116,7 @@ def test_withdrawn_between_the_proof_of_absence_and_the_resend_is_not_sent(house
     assert [one.state for one in desk.all()] == [State.WAITING]
     (one,) = desk.all()
     desk.store.commit(Withdraw(one.article, "410"))
-    pass_time(desk.room, 5 * MINUTE)
+    pass_time(desk.room, 5 * MINUTE, step=15 * SECOND)
     assert desk.server.posts == []
     assert desk.states() == {(State.SKIPPED, Reason.WITHDRAWN): 1}
 
@@ -140,25 +140,25 @@ UNREADABLE = [
 ]
 
 
-def test_p93_fifty_embargoes_hold_over_restarts_and_clock_jumps(both: OpenHouse) -> None:
+def test_p93_fifty_embargoes_hold_over_restarts_and_clock_jumps(house: OpenHouse) -> None:
     assert len(EMBARGOED) == 50
-    house = both()
+    desk = house()
     for start in range(0, 50, 10):  # five polls: more at once would trip the breaker
-        house.source.show(*(article(n, **EMBARGOED[n]) for n in range(start, start + 10)))
-        look(house.room)
-        house.clock.advance(1)
-    room = house.room
+        desk.source.show(*(article(n, **EMBARGOED[n]) for n in range(start, start + 10)))
+        look(desk.room)
+        desk.clock.advance(1)
+    room = desk.room
     for number, jump in enumerate((HOUR, -HOUR, 2 * HOUR, -2 * HOUR)):
-        house.clock.step_wall(jump)
+        desk.clock.step_wall(jump)
         pass_time(room, 2 * MINUTE, step=30 * SECOND)
-        house.clock.step_wall(-jump)
-        room = house.newsroom(f"worker-{number + 2}")
+        desk.clock.step_wall(-jump)
+        room = desk.newsroom(f"worker-{number + 2}")
         pass_time(room, 25 * MINUTE, step=5 * MINUTE)
-    early = [post.link for post in house.server.posts]
+    early = [post.link for post in desk.server.posts]
     assert early == []
     pass_time(room, 2 * HOUR, step=5 * MINUTE)
-    assert len(house.server.posts) == 50
-    assert min(post.visible_at for post in house.server.posts) >= FUTURE
+    assert len(desk.server.posts) == 50
+    assert min(post.visible_at for post in desk.server.posts) >= FUTURE
 
 
 @pytest.mark.parametrize("said", UNREADABLE)
@@ -169,11 +169,11 @@ def test_p93_an_embargo_that_cannot_be_read_is_held_for_two_people(house: OpenHo
     assert desk.states() == {(State.HELD, Reason.EMBARGO_UNCLEAR): 1}
     (one,) = desk.all()
     with pytest.raises(UsageError, match="--second"):
-        Desk(desk.room, "ann").release(one)
+        Person(desk.room, "ann").release(one)
     with pytest.raises(UsageError, match="--second"):
-        Desk(desk.room, "ann").release(one, second="ann")
+        Person(desk.room, "ann").release(one, second="ann")
     assert desk.server.posts == []
-    Desk(desk.room, "ann").release(one, second="bo")
+    Person(desk.room, "ann").release(one, second="bo")
     (one,) = desk.all()
     assert one.reason.detail == "ann and bo"
 
@@ -196,7 +196,7 @@ def test_p57_placeholders_are_held_until_a_named_person_releases_them(house: Ope
     pass_time(desk.room, HOUR, step=10 * MINUTE)
     assert desk.states() == {(State.HELD, Reason.LINT): len(PLACEHOLDERS)}
     assert desk.server.posts == []
-    Desk(desk.room, "ann").release(desk.all()[0])
+    Person(desk.room, "ann").release(desk.all()[0])
     pass_time(desk.room, MINUTE)
     assert len(desk.server.posts) == 1
     released = desk.events("delivery_release")
@@ -216,7 +216,7 @@ def test_p57_released_it_stays_released_when_the_article_changes(house: OpenHous
     desk.show(article(1, headline="Testing, testing: test"))
     assert desk.states() == {(State.HELD, Reason.LINT): 1}
     desk.server.down = True
-    Desk(desk.room, "ann").release(desk.all()[0])
+    Person(desk.room, "ann").release(desk.all()[0])
     desk.show(article(1, headline="Testing, testing: test", summary="A band's new record."))
     desk.server.down = False
     pass_time(desk.room, 2 * MINUTE)
@@ -226,14 +226,14 @@ def test_p57_released_it_stays_released_when_the_article_changes(house: OpenHous
 def test_p58_an_edited_text_on_a_sensitive_story_needs_a_second_person(house: OpenHouse) -> None:
     desk = house(settle="120s")
     desk.show(article(1, headline="Jury acquits Lawson", tags=("trial",)))
-    ann, bo = Desk(desk.room, "ann"), Desk(desk.room, "bo")
+    ann, bo = Person(desk.room, "ann"), Person(desk.room, "bo")
     ann.edit(desk.all()[0], "Lawson walks free https://www.example.com/news/1")
     assert desk.states() == {(State.HELD, Reason.SENSITIVE): 1}
     pass_time(desk.room, 10 * MINUTE, step=MINUTE)
     with pytest.raises(UsageError):
         ann.release(desk.all()[0])
-    with pytest.raises(UsageError):  # who wrote it is no second person
-        bo.release(desk.all()[0], second="ann")
+    with pytest.raises(UsageError):
+        ann.release(desk.all()[0], second="Ann")
     assert desk.server.posts == []
     bo.release(desk.all()[0], second="cy")
     pass_time(desk.room, MINUTE)
@@ -243,8 +243,8 @@ def test_p58_an_edited_text_on_a_sensitive_story_needs_a_second_person(house: Op
 def test_p58_an_edited_text_on_any_other_story_goes_out_as_edited(house: OpenHouse) -> None:
     desk = house(settle="120s")
     desk.show(article(1))
-    Desk(desk.room, "ann").edit(desk.all()[0], "Levy stays, court says https://www.example.com/news/1")
-    pass_time(desk.room, 3 * MINUTE)
+    Person(desk.room, "ann").edit(desk.all()[0], "Levy stays, court says https://www.example.com/news/1")
+    pass_time(desk.room, 3 * MINUTE, step=15 * SECOND)
     assert desk.sent() == ["Levy stays, court says https://www.example.com/news/1"]
 
 
@@ -261,7 +261,7 @@ def test_what_a_person_releases_goes_out_however_old_it_is(house: OpenHouse, aft
     desk.show(article(1))
     assert desk.states() == {(State.HELD, Reason.ROUTE_HOLD): 1}
     pass_time(desk.room, after * HOUR, step=HOUR)
-    Desk(desk.room, "ann").release(desk.all()[0])
+    Person(desk.room, "ann").release(desk.all()[0])
     pass_time(desk.room, MINUTE)
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
 

@@ -188,7 +188,7 @@ def test_p103_a_backup_is_verified_and_put_back(sqlite_url: str, tmp_path: Path)
     store.commit(Note("probe", "after"))
     assert store.path is not None
     store.close()
-    aside = put_back(copy, store.path, START)
+    aside = put_back(copy, store.path, ManualClock(), stop="stop-1", who="Ana")
     assert aside is not None
     assert aside.exists()
     again = Store(sqlite_url, ManualClock(), own_time=False)
