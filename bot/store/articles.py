@@ -126,11 +126,15 @@ def record_new(tx: Tx, news: Sequence[NewArticle]) -> list[str]:
     owners = owners_of(tx, [key for new in news for key in new.keys if key.kind in STRONG])
     standing: list[str] = []
     winners: list[NewArticle] = []
+    lost: dict[str, str] = {}
     for new in news:
         other = next((owners[key] for key in new.keys if owners.get(key, new.id) != new.id), None)
+        while other in lost:  # who lost itself has nothing to give: on to the one that stands
+            other = lost[other]
         if other is None:
             winners.append(new)
         else:
+            lost[new.id] = other
             hand_over(tx, new.id, other, new.keys)
             note(tx, "article_attached", other, {"source": new.article.source, "guid": new.article.guid})
         standing.append(other or new.id)
@@ -157,7 +161,11 @@ class ChangedArticle:
         data = to_json(self.article)
         changed = tx.changed(
             articles.update()
-            .where(articles.c.id == self.id, or_(articles.c.digest != self.digest, literal(self.rescheduled)))
+            .where(
+                articles.c.id == self.id,
+                articles.c.status != Status.MERGED,
+                or_(articles.c.digest != self.digest, literal(self.rescheduled)),
+            )
             .values(
                 headline=self.article.headline,
                 link=self.article.link,

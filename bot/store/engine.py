@@ -45,6 +45,8 @@ R = TypeVar("R")
 
 # How long a write waits for another process's write on SQLite (the CLI beside the worker), in seconds.
 BUSY_TIMEOUT = 10.0
+# How often a new file's switch to WAL is tried; each try waits for the one that was faster.
+WAL_TRIES = 20
 
 
 # How often a transaction that PostgreSQL chose as a deadlock's victim is tried again.
@@ -270,7 +272,9 @@ def str_url(url: Any) -> str:
 
 
 def _sqlite_engine(path: str) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT}, pool_size=16, max_overflow=48)
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT}, pool_size=16, max_overflow=48, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _: Any) -> None:
@@ -278,7 +282,7 @@ def _sqlite_engine(path: str) -> Engine:
         # (docs.python.org/3/library/sqlite3.html, "Transaction control").
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(cursor)
         # FULL: a committed attempt survives loss of power (sqlite.org/pragma.html#pragma_synchronous); NORMAL may not.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.close()
@@ -292,8 +296,22 @@ def _sqlite_engine(path: str) -> Engine:
     return engine
 
 
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Switch to WAL. Of several that open a new file at once, SQLite refuses all but one here without waiting (P101);
+    for a writer's lock it does wait, and after that the file is in WAL mode already."""
+    for left in reversed(range(WAL_TRIES)):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not left or "locked" not in str(error):
+                raise
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+
+
 def _postgres_engine(url: str) -> Engine:
-    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True)
+    return create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True, hide_parameters=True)
 
 
 def lost_race(error: BaseException) -> bool:

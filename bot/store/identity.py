@@ -87,7 +87,8 @@ def hand_over(tx: Tx, loser: str, winner: str, keys: Sequence[Key]) -> None:
 
 def add_keys(tx: Tx, article: str, keys: Iterable[Key]) -> str:
     """Give the article these keys; where a link belongs to another article, the two are one story: merge them."""
-    survivor = article
+    row = tx.row(select(articles.c.merged_into).where(articles.c.id == article))
+    survivor = row.merged_into if row is not None and row.merged_into else article
     for key in keys:
         values = {"kind": key.kind, "value": key.value, "article": survivor, "last_seen_at": tx.now}
         if tx.insert_unless_there(article_keys, values):

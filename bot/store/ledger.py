@@ -92,7 +92,11 @@ def _undecided(tx: Tx) -> list[str]:
 def _places(tx: Tx) -> list[str]:
     """What is out holds its place, so that nothing of the story goes there again."""
     held = exists(
-        select(occupied.c.attempt).where(occupied.c.story == deliveries.c.story, occupied.c.attempt == attempts.c.id)
+        select(occupied.c.attempt).where(  # by whichever of the story's posts: two of them may be out after a merge
+            occupied.c.identity == attempts.c.identity,
+            occupied.c.story == deliveries.c.story,
+            occupied.c.occasion == deliveries.c.occasion,
+        )
     )
     query = (
         select(deliveries.c.id)

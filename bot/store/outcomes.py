@@ -278,9 +278,34 @@ def _move_by_attempt(
 
 
 def release(tx: Tx, named: Attempt) -> None:
-    """Proved not out: the story's place on the account is free again, and its money was not spent."""
+    """Proved not out: the story's place on the account is free again, and its money was not spent.
+
+    Unless another post of the story is out or in doubt there (two articles that merged): then the place is that one's.
+    """
     tx.execute(occupied.delete().where(occupied.c.identity == named.identity, occupied.c.attempt == named.id))
+    _give_place_on(tx, named)
     charge(tx, named.identity, named.started_at.strftime("%Y-%m"), -Decimal(named.payload.cost))
+
+
+def _give_place_on(tx: Tx, named: Attempt) -> None:
+    row = tx.row(select(deliveries.c.story, deliveries.c.occasion).where(deliveries.c.id == named.delivery))
+    if row is None:
+        return
+    other = tx.row(
+        select(attempts.c.id)
+        .join(deliveries, deliveries.c.id == attempts.c.delivery)
+        .where(
+            deliveries.c.story == row.story,
+            deliveries.c.occasion == row.occasion,
+            attempts.c.identity == named.identity,
+            attempts.c.id != named.id,
+            attempts.c.outcome.not_in(sorted(PROVED_NOT_OUT)),
+        )
+        .order_by(attempts.c.id)
+    )
+    if other is not None:
+        place = {"identity": named.identity, "story": row.story, "occasion": row.occasion}
+        tx.insert_unless_there(occupied, {**place, "attempt": other.id})
 
 
 def retake(tx: Tx, named: Attempt) -> None:

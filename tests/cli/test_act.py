@@ -43,14 +43,24 @@ def posts(made: House, state: State | None = None) -> list[Delivery]:
         store.close()
 
 
-@pytest.fixture
-def held(tmp_path: Path) -> House:
+def with_one_held(folder: Path) -> House:
     """One post out, one held by its route."""
-    made = house(tmp_path)
+    made = house(folder)
     made.story("Mayor opens harbour bridge")
     made.story("Rowers win the cup", "sport")
     assert made.one_pass() == 0
     return made
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> House:
+    return with_one_held(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """The same for all tests that change nothing."""
+    return with_one_held(tmp_path_factory.mktemp("untouched"))
 
 
 def one_held(made: House) -> Delivery:
@@ -120,11 +130,13 @@ def test_a_post_is_named_by_id_link_or_headline(held: House, run: Run, words: st
     ],
     ids=lambda part: "-".join(part) if isinstance(part, list) else "",
 )
-def test_bad_input_is_named_and_changes_nothing(held: House, run: Run, words: list[str], code: int, told: str) -> None:
-    before = posts(held)
-    _, err = run(held, *words, code=code)
+def test_bad_input_is_named_and_changes_nothing(
+    untouched: House, run: Run, words: list[str], code: int, told: str
+) -> None:
+    before = posts(untouched)
+    _, err = run(untouched, *words, code=code)
     assert told in err
-    assert posts(held) == before
+    assert posts(untouched) == before
 
 
 def test_an_ambiguous_beginning_lists_the_candidates(held: House, run: Run) -> None:

@@ -7,11 +7,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from bot.clock import SystemClock
 from bot.errors import StoreError, StoreTaken
@@ -20,8 +24,20 @@ from bot.store.audit import Note, events_named
 from bot.store.backup import back_up, put_back, verify
 from bot.store.hold import Hold
 from bot.store.schema import meta
-from bot.store.witness import Finding, Witness, judge, read, write
+from bot.store.witness import (
+    Christen,
+    Finding,
+    ForgetRestored,
+    MarkRestored,
+    Witness,
+    judge,
+    read,
+    restored_since,
+    store_id,
+    write,
+)
 from bot.testing.clock import START, ManualClock
+from tests.store.stock import Stock
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +104,7 @@ def test_a_defective_intent_spoils_no_other_and_tells_its_own_caller(store: Stor
     assert len(failed) == 5
 
 
-@pytest.mark.parametrize("writes", [40, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("writes", [250, pytest.param(10_000, marks=pytest.mark.soak)])
 def test_p101_eight_writers_beside_readers_and_another_process_meet_no_lock(sqlite_url: str, writes: int) -> None:
     store = Store(sqlite_url, ManualClock(), own_time=False)
     other = Store(sqlite_url, ManualClock(), own_time=False)  # as the command line beside the worker
@@ -120,8 +136,6 @@ def test_p111_a_full_disk_refuses_before_anything_is_sent_and_goes_on_afterwards
         pages = connection.execute(text("PRAGMA page_count")).scalar_one()
     full = {"on": True}
 
-    from sqlalchemy import event
-
     @event.listens_for(store.engine, "begin")
     def limit(connection: object) -> None:
         most = pages + 1 if full["on"] else 1_000_000
@@ -135,6 +149,135 @@ def test_p111_a_full_disk_refuses_before_anything_is_sent_and_goes_on_afterwards
     store.commit(Note("probe", "x", big))
     assert notes(store) == 1
     store.close()
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Not root for a moment, if we are: root may write everything."""
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+
+
+@contextmanager
+def open_folder(sqlite_url: str) -> Iterator[Path]:
+    """A store in a folder that others can look into, as pytest's own can't be."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "wirepost.db"
+        path.write_bytes(Path(sqlite_url.removeprefix("sqlite:///")).read_bytes())
+        yield path
+
+
+def test_a_store_that_may_not_be_written_is_named_and_goes_on_when_it_may(sqlite_url: str) -> None:
+    with open_folder(sqlite_url) as path:
+        path.chmod(0o644)
+        store = Store(f"sqlite:///{path}", ManualClock(), own_time=False)
+        with unprivileged(), pytest.raises(StoreError, match=r"check (the owner|that it exists and may be written)"):
+            store.commit(Note("probe", "x"))
+        store.close()
+        store.commit(Note("probe", "x"))
+        assert notes(store) == 1
+        store.close()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'none' / 'wirepost.db'}", SystemClock())
+    with pytest.raises(StoreError, match="can't be opened: check that it exists"):
+        migrate.revision(store)
+    store.close()
+
+
+def impatient(store: Store) -> Store:
+    """A store that waits for another's lock for a moment only."""
+    event.listen(store.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 20"))
+    store.engine.dispose()
+    return store
+
+
+def test_p101_a_lock_that_never_ends_is_named_and_the_write_succeeds_after_it(sqlite_url: str) -> None:
+    store = impatient(Store(sqlite_url, ManualClock(), own_time=False))
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="another process has kept the store locked"):
+            store.commit(Note("probe", "x"))
+        assert notes(store) == 0  # a reader is not in its way
+        other.execute("ROLLBACK")
+    store.commit(Note("probe", "x"))
+    assert notes(store) == 1
+    store.close()
+
+
+def test_a_long_reader_keeps_nobody_from_writing(sqlite_url: str) -> None:
+    store = impatient(Store(sqlite_url, ManualClock(), own_time=False))
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM audit").fetchone()
+        for _ in range(20):
+            store.commit(Note("probe", "x"))
+        assert other.execute("SELECT count(*) FROM audit").fetchone() == (0,)
+    assert notes(store) == 20
+    store.close()
+
+
+def test_p103_a_store_with_broken_pages_is_named_and_the_backup_helps(sqlite_url: str, tmp_path: Path) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = Store(sqlite_url, ManualClock(), own_time=False)
+    store.commit(Note("probe", "x", {"words": "y" * 20_000}))
+    copy = back_up(store, tmp_path / "backups", START)
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\x5a" * (len(whole) - 4096))
+    with pytest.raises(StoreError, match="the store is damaged: stop, and restore a backup"):
+        store.commit(Note("probe", "x"))
+    store.close()
+    put_back(copy, path, ManualClock(), stop="s", who="ann")
+    assert notes(store) == 1
+    store.close()
+
+
+@contextmanager
+def small_disk() -> Iterator[Path | None]:
+    """A file system of 1.2 MB, where this machine lets us make one."""
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", folder]
+        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+            yield None
+            return
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)  # also if the test failed with open files
+
+
+def test_p111_on_a_disk_that_is_really_full_nothing_starts_until_there_is_room(sqlite_url: str) -> None:
+    """Where no small disk can be made, the limit of pages above stands for it."""
+    with small_disk() as disk:
+        if disk is None:
+            return
+        path = disk / "wirepost.db"
+        path.write_bytes(Path(sqlite_url.removeprefix("sqlite:///")).read_bytes())
+        store = Store(f"sqlite:///{path}", ManualClock(), own_time=False)
+        stock = Stock(store)
+        current = stock.waiting(1)
+        ballast = disk / "ballast"
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        full = "the disk is full: nothing is sent until there is room again"
+        with pytest.raises(StoreError, match=full):
+            for _ in range(1000):  # the log's own file has some room left
+                store.commit(Note("probe", "x", {"words": "y" * 4000}))
+        with pytest.raises(StoreError, match=full):
+            stock.start(current)
+        assert stock.read(current.id) == current
+        ballast.unlink()
+        stock.started(current)
+        store.close()
 
 
 def test_a_damaged_file_and_a_file_that_is_no_store_are_named(tmp_path: Path) -> None:
@@ -227,6 +370,31 @@ def test_a_witness_is_written_whole_and_a_broken_one_is_no_excuse(tmp_path: Path
     path.write_text('{"store_id": "a"')
     with pytest.raises(StoreError, match="witness can't be read"):
         read(path)
+
+
+def test_a_witness_survives_the_death_of_its_writer_and_says_when_it_cannot_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "witness.json"
+    write(path, Witness("a", 5, (), START))
+    path.with_suffix(".new").write_text('{"store_id": "a", "last_att')  # where a writer died
+    assert read(path) == Witness("a", 5, (), START)
+    write(path, Witness("a", 6, ("@b", "@a"), START))
+    assert read(path) == Witness("a", 6, ("@a", "@b"), START)
+    with pytest.raises(StoreError, match="witness can't be written"):
+        write(path / "below" / "witness.json", Witness("a", 7, (), START))
+
+
+def test_a_restored_store_remembers_since_when_until_a_person_resumes(store: Store) -> None:
+    with store.read() as tx:
+        assert (store_id(tx), restored_since(tx)) == (None, None)
+    store.commit(Christen("the-id", lost=False))
+    store.commit(Christen("another", lost=False))
+    store.commit(MarkRestored(START))
+    with store.read() as tx:
+        assert (store_id(tx), restored_since(tx)) == ("the-id", START - timedelta(hours=1))
+    store.commit(ForgetRestored("ann"))
+    with store.read() as tx:
+        assert restored_since(tx) is None
+        assert [one.who for one in events_named(tx, "restore_acknowledged", since=START)] == ["ann"]
 
 
 def test_a_postgres_url_without_a_driver_and_a_wrong_one(store: Store) -> None:

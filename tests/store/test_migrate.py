@@ -1,0 +1,90 @@
+"""The schema's revision: made once, never lowered, refused with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+from bot.errors import StoreError
+from bot.store import Store
+from bot.store.migrate import HEAD, differences, migrate, require, require_older, revision
+from bot.testing.clock import ManualClock
+from tests.conftest import BACKENDS, empty_database
+
+
+@pytest.fixture(params=BACKENDS)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A database without any table."""
+    sqlite = request.param == "sqlite"
+    url = f"sqlite:///{tmp_path / 'new.db'}" if sqlite else empty_database(request.getfixturevalue("postgres_server"))
+    opened = Store(url, ManualClock(), own_time=False)
+    yield opened
+    opened.close()
+
+
+def content(store: Store) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables."""
+    with store.engine.connect() as connection:
+        names = sorted(inspect(connection).get_table_names())
+        return {
+            name: sorted((tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))), key=repr)
+            for name in names
+        }
+
+
+def test_an_empty_database_is_no_store_and_becomes_one(empty: Store) -> None:
+    assert revision(empty) is None
+    require_older(empty)  # nothing is not newer
+    with pytest.raises(StoreError, match=r"there is no store yet\. Make one: wirepost db migrate"):
+        require(empty)
+    assert content(empty) == {}  # to look at it makes nothing
+    assert migrate(empty) is True
+    assert revision(empty) == HEAD
+    require(empty)
+    with empty.engine.connect() as connection:
+        assert differences(connection) == []
+
+
+def test_a_second_migration_changes_nothing(store: Store) -> None:
+    before = content(store)
+    assert migrate(store) is False
+    require(store)
+    assert content(store) == before
+    assert before["alembic_version"] == [(HEAD,)]
+    assert before["meta"] == [("stop", "0")]  # the row that every start shares
+
+
+def test_differences_names_what_is_missing_and_what_is_too_much(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("DROP TABLE workers"))
+        connection.execute(text("CREATE TABLE strange (id INTEGER)"))
+    with store.engine.connect() as connection:
+        told = {(change[0], change[1].name) for change in differences(connection)}
+    assert told == {("add_table", "workers"), ("remove_table", "strange")}
+
+
+def test_p102_a_newer_schema_is_refused_and_nothing_in_it_changes(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    before = content(store)
+    for refusing in (require, require_older, migrate):
+        with pytest.raises(StoreError, match=f"schema 9999, which is newer than this program's {HEAD}") as told:
+            refusing(store)
+        assert "Nothing was changed. Use the newer version of Wirepost." in str(told.value)
+    assert content(store) == before
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty: Store) -> None:
+    """A table of that name stands in its way: the whole migration is taken back, and may be tried again."""
+    with empty.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE workers (id INTEGER)"))
+    with pytest.raises(StoreError, match="workers"):
+        migrate(empty)
+    assert set(content(empty)) == {"workers"}
+    with empty.engine.begin() as connection:
+        connection.execute(text("DROP TABLE workers"))
+    assert migrate(empty) is True
+    require(empty)
