@@ -102,11 +102,20 @@ def confirm_identity(newsroom: Newsroom, account: str) -> bool:
 def ask(newsroom: Newsroom, account: str) -> Identity | SendError:
     """The network's answer to "who am I", with one renewal if the token was over. Writes nothing else."""
     result = _asked_once(newsroom, account)
-    if isinstance(result, Expired) and renew(newsroom, account):
+    if isinstance(result, Expired):
+        if not renew(newsroom, account):
+            # Refused: the login is dead. Else another renews it just now, or died over it, or the way was broken.
+            return AuthFailed(result.words, status=result.status) if _is_parked(newsroom, account) else result
         result = _asked_once(newsroom, account)
     if isinstance(result, Expired):
         return AuthFailed(result.words, status=result.status)
     return result
+
+
+def _is_parked(newsroom: Newsroom, account: str) -> bool:
+    with newsroom.store.read() as tx:
+        row = stored_accounts.by_name(tx, account)
+    return row is not None and row.breaker is not None
 
 
 def _asked_once(newsroom: Newsroom, account: str) -> Identity | SendError:
