@@ -18,7 +18,7 @@ from bot.app import App, begin
 from bot.errors import SettingsError, StoreError, WirepostError
 from bot.flow import check, deliver, discover, plan, reconcile, restore, schedule
 from bot.log import events
-from bot.store import deliveries, sources
+from bot.store import backup, deliveries, sources
 from bot.store.audit import Note
 from bot.store.workers import Beat, Leave
 
@@ -211,7 +211,7 @@ class Worker:
         """The heartbeat, the witness, the alerts: none of them may keep another from happening."""
         self.beat_at = self.newsroom.clock.monotonic()
         failed: list[StoreError] = []
-        for part in (self._beat, self.app.write_witness, self._alert):
+        for part in (self._beat, self.app.write_witness, self._alert, self._back_up):
             try:
                 part()
             except StoreError as error:
@@ -221,6 +221,18 @@ class Worker:
 
     def _beat(self) -> None:
         self.app.store.commit(Beat(self.newsroom.worker, self.doing))
+
+    def _back_up(self) -> None:
+        """An SQLite store is copied once a day (PostgreSQL has its own tools); a copy that fails stops nothing."""
+        if not self.app.store.is_sqlite:
+            return
+        try:
+            made = backup.daily(self.app.store, self.app.settings.var / "backups", self.newsroom.clock.now())
+        except StoreError as error:
+            log.error("backup_failed", error=str(error))
+        else:
+            if made is not None:
+                log.info("backed_up", file=str(made))
 
     def _alert(self) -> None:
         alerts.run(self.newsroom, self.app.settings.alerts)

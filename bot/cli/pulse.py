@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import tomllib
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BEAT = timedelta(seconds=60)
 # The answer of a server on this machine.
 ANSWER_WITHIN = 5.0
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def alive(call: Invocation) -> int:
@@ -81,7 +81,7 @@ def _asked(listen: str) -> tuple[bool, str]:
 
 def _near(host: str) -> str:
     """Where a server that listens there is reached from here: everywhere means here."""
-    return "127.0.0.1" if host in ("", "0.0.0.0") else "[::1]" if host == "[::]" else host  # noqa: S104
+    return "127.0.0.1" if host in ("", "0.0.0.0") else "[::1]" if host == "[::]" else host  # noqa: S104 -- what is listened on, spelled as what to ask
 
 
 def _seen(path: Path, now: datetime) -> tuple[bool, str]:

@@ -32,7 +32,7 @@ from bot.errors import (
     Unknown,
 )
 from bot.http import Http, Response, reset_time
-from bot.model import Identity, Limits, Pace, Payload, Pending, Post, Receipt, Seen
+from bot.model import Card, Identity, Limits, Pace, Payload, Pending, Post, Receipt, Seen
 
 #: What the bot itself renews and stores, encrypted: access and refresh tokens, sessions. Empty before the first login.
 Credentials = Mapping[str, SecretStr]
@@ -199,6 +199,19 @@ class Network(ABC):
         if response.status >= 500:
             raise Busy(response.words(), status=response.status, until=reset_time(response))
         return self.judged(response)
+
+
+def card_object(card: Card | None) -> dict[str, str | None] | None:
+    """A link card as plain JSON, for networks that hand it on as it is."""
+    if card is None:
+        return None
+    return {
+        "link": card.link,
+        "title": card.title,
+        "description": card.description,
+        "image": card.image.url if card.image else None,
+        "alt": card.image.alt if card.image else None,
+    }
 
 
 def common_meaning(response: Response) -> SendError | None:

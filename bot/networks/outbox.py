@@ -22,7 +22,7 @@ from pydantic import Field
 from bot.errors import NotSent, Unknown
 from bot.journal import Journal, JournalError
 from bot.model import Identity, Limits, Payload, Post, Receipt, Seen, Unit
-from bot.networks.base import Can, Network, NetworkOptions
+from bot.networks.base import Can, Network, NetworkOptions, card_object
 
 _SHOWN = 50  # posts on the page: our choice, so that writing it costs the same on every day
 # A post bears its delivery's time, which lies before the send: by a day at most, with the longest default freshness.
@@ -66,7 +66,6 @@ class Outbox(Network):
             return Identity(remote_id=str(self._folder.resolve()), name=str(self._folder))
 
     def render(self, post: Post) -> Payload:
-        card = post.card
         body = {
             "account": post.account,
             "at": post.created_at.isoformat(),
@@ -76,15 +75,7 @@ class Outbox(Network):
             "tags": list(post.tags),
             "language": post.language,
             "warning": post.warning,
-            "card": None
-            if card is None
-            else {
-                "link": card.link,
-                "title": card.title,
-                "description": card.description,
-                "image": card.image.url if card.image else None,
-                "alt": card.image.alt if card.image else None,
-            },
+            "card": card_object(post.card),
         }
         return Payload(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), post.text, post.link)
 

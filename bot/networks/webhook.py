@@ -24,7 +24,7 @@ from pydantic import Field, SecretStr
 from bot.errors import Duplicate, Misconfigured, NotSent, SendError, SourceError
 from bot.http import Response
 from bot.model import Identity, Limits, Payload, Post, Receipt, Unit
-from bot.networks.base import Can, Network, NetworkOptions
+from bot.networks.base import Can, Network, NetworkOptions, card_object
 
 #: What the receiver's status means where it differs from the common reading. 404 and 410: the address is wrong or gone,
 #: so every further post would fail too (RFC 9110 15.5.5, 15.5.11); 409: it has this delivery (RFC 9110 15.5.10).
@@ -71,7 +71,6 @@ class Webhook(Network):
         return Identity(remote_id=f"{mark}@{host}", name=host)
 
     def render(self, post: Post) -> Payload:
-        card = post.card
         body: dict[str, Any] = {
             "version": 1,
             "account": post.account,
@@ -84,15 +83,7 @@ class Webhook(Network):
             "tags": list(post.tags),
             "language": post.language,
             "warning": post.warning,
-            "card": None
-            if card is None
-            else {
-                "link": card.link,
-                "title": card.title,
-                "description": card.description,
-                "image": card.image.url if card.image else None,
-                "alt": card.image.alt if card.image else None,
-            },
+            "card": card_object(post.card),
         }
         return Payload(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), post.text, post.link)
 

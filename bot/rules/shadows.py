@@ -89,4 +89,4 @@ def _apart(asked: tuple[str, ...], barred: tuple[str, ...]) -> bool:
 def _bounded(narrow: int | timedelta | None, wide: int | timedelta | None, smaller_is_stricter: bool) -> bool:
     if wide is None or narrow is None:
         return wide is None
-    return bool(narrow <= wide if smaller_is_stricter else narrow >= wide)  # type: ignore[operator]
+    return bool(narrow <= wide if smaller_is_stricter else narrow >= wide)  # type: ignore[operator]  # both are numbers or both lengths of time

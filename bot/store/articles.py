@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Row, and_, literal, or_, select
 
-from bot.model import Article, Reason, State, Status, Why
+from bot.model import Article, Reason, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
 from bot.rules.links import link_key
 from bot.store.audit import note
+from bot.store.deliveries import rule_out
 from bot.store.engine import Tx
 from bot.store.identity import KNOWN, STRONG, add_keys, claim_keys, hand_over, known, owners_of
 from bot.store.schema import article_keys, articles, deliveries, revisions
@@ -218,17 +219,7 @@ def withdraw(tx: Tx, article: str, evidence: str) -> bool:
         .values(status=Status.WITHDRAWN, unplanned=True)
     ):
         return False
-    tx.execute(
-        deliveries.update()
-        .where(deliveries.c.article == article, deliveries.c.state.in_([State.WAITING, State.HELD]))
-        .values(
-            state=State.SKIPPED,
-            reason=Reason.WITHDRAWN,
-            detail=evidence,
-            updated_at=tx.now,
-            version=deliveries.c.version + 1,
-        )
-    )
+    rule_out(tx, Why(Reason.WITHDRAWN, evidence), deliveries.c.article == article)
     note(tx, "article_withdrawn", article, {"evidence": evidence})
     return True
 

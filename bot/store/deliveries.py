@@ -77,6 +77,24 @@ def mark_dirty(tx: Tx, names: Iterable[str]) -> None:
     tx.execute(accounts.update().where(accounts.c.name.in_(wanted)).values(dirty=True, version=accounts.c.version + 1))
 
 
+def rule_out(tx: Tx, why: Why, *which: ColumnElement[bool]) -> None:
+    """What of these deliveries still waits or is held will not go. What is out or unclear keeps its state."""
+    chosen = and_(deliveries.c.state.in_([State.WAITING, State.HELD]), *which)
+    touched = tx.rows(select(deliveries.c.account).where(chosen).distinct().order_by(deliveries.c.account))
+    mark_dirty(tx, [row.account for row in touched])  # the account rows first, as everywhere
+    tx.execute(
+        deliveries.update()
+        .where(chosen)
+        .values(
+            state=State.SKIPPED,
+            reason=why.reason,
+            detail=why.detail,
+            updated_at=tx.now,
+            version=deliveries.c.version + 1,
+        )
+    )
+
+
 def move(tx: Tx, current: Delivery, step: Move, why: Why, **changes: Any) -> bool:
     """One legal move of a delivery, if it still is as it was read. Raises KeyError for a move that MOVES forbids."""
     target = MOVES[current.state, step]

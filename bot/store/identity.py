@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Row, and_, func, select, tuple_
 
-from bot.model import Reason, State, Status
+from bot.model import Reason, State, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
 from bot.store.audit import note
+from bot.store.deliveries import rule_out
 from bot.store.engine import Tx
 from bot.store.schema import article_keys, articles, deliveries, occupied
 
@@ -44,6 +45,8 @@ def owner(tx: Tx, keys: Sequence[Key]) -> str | None:
     return row.article if row else None
 
 
+#: States in which a post is out, or may be.
+OUT = (State.SENDING, State.SENT, State.UNKNOWN)
 #: Keys that decide by themselves who an article is.
 STRONG = (KeyKind.GUID, KeyKind.LINK)
 # SQLite binds at most 32,766 variables in a statement (sqlite.org/limits.html); small parts plan well, too.
@@ -108,7 +111,6 @@ def add_keys(tx: Tx, article: str, keys: Iterable[Key]) -> str:
 def merge(tx: Tx, one: str, other: str) -> str:
     """Two articles turn out to be one story. What is out (or may be) wins, else the older; keys and story follow."""
     survivor, loser = _rank(tx, one, other)
-    out = (State.SENDING, State.SENT, State.UNKNOWN)
     tx.execute(article_keys.update().where(article_keys.c.article == loser).values(article=survivor))
     tx.execute(
         articles.update()
@@ -121,44 +123,19 @@ def merge(tx: Tx, one: str, other: str) -> str:
         if tx.insert_unless_there(occupied, values):
             tx.execute(occupied.delete().where(here))
     tx.execute(deliveries.update().where(deliveries.c.story == loser).values(story=survivor))
-    tx.execute(
-        deliveries.update()
-        .where(deliveries.c.article == loser, deliveries.c.state.in_([State.WAITING, State.HELD]))
-        .values(
-            state=State.SKIPPED,
-            reason=Reason.MERGED,
-            detail=survivor,
-            updated_at=tx.now,
-            version=deliveries.c.version + 1,
-        )
-    )
-    taken = select(deliveries.c.account).where(deliveries.c.article == loser, deliveries.c.state.in_(out))
-    tx.execute(
-        deliveries.update()
-        .where(
-            deliveries.c.article == survivor,
-            deliveries.c.state.in_([State.WAITING, State.HELD]),
-            deliveries.c.account.in_(taken),
-        )
-        .values(
-            state=State.SKIPPED,
-            reason=Reason.MERGED,
-            detail=loser,
-            updated_at=tx.now,
-            version=deliveries.c.version + 1,
-        )
-    )
+    taken = select(deliveries.c.account).where(deliveries.c.article == loser, deliveries.c.state.in_(OUT))
+    rule_out(tx, Why(Reason.MERGED, loser), deliveries.c.article == survivor, deliveries.c.account.in_(taken))
+    rule_out(tx, Why(Reason.MERGED, survivor), deliveries.c.article == loser)
     note(tx, "articles_merged", survivor, {"merged": loser})
     return survivor
 
 
 def _rank(tx: Tx, one: str, other: str) -> tuple[str, str]:
-    out = (State.SENDING, State.SENT, State.UNKNOWN)
     query = (
         select(
             articles.c.id,
             select(func.count())
-            .where(deliveries.c.article == articles.c.id, deliveries.c.state.in_(out))
+            .where(deliveries.c.article == articles.c.id, deliveries.c.state.in_(OUT))
             .scalar_subquery()
             .label("out"),
         )

@@ -78,6 +78,7 @@ def test_the_frozen_form_goes_out_as_it_is_and_holds_no_token() -> None:
 def test_p118_tokens_stay_out_of_logs_at_debug(caplog: pytest.LogCaptureFixture) -> None:
     """The token check has to name the token in its address; what is logged and raised does not."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpcore")  # which our own log settings, if a test made them, keep quieter
     me = get({"json": {"id": PAGE, "name": "Harbour Desk"}})
     dead = get({"json": {"data": {"is_valid": False}}})
     answers = (CREATED, {"drop": True}, error(190), me, dead, me, get({"drop": True}))

@@ -53,7 +53,7 @@ def read_yaml(block: str, above: int = 0) -> dict[str, Any]:
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
-                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML has no types here
                 raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read here", mark)
             return super().compose_node(parent, index)
 
