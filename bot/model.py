@@ -431,7 +431,7 @@ class Delivery:
     `story` is the surviving article after merging. `ready_at` is before which it may not go (settle, embargo, backoff);
     `due_at` is what the timetable made of it, with `due_why`. `doubted_at` is when an attempt of this generation was
     first of unknown outcome: from then on generation, bytes and key are frozen. `absent_at`: last proved not there.
-    `fresh_until` None: a person asked for it, so it never goes stale.
+    `fresh_until` None: a person asked for it, so it never goes stale. `turn` orders what is due at one instant.
     """
 
     id: str
@@ -449,6 +449,7 @@ class Delivery:
     due_why: tuple[Why, ...]
     fresh_until: datetime | None
     pinned_at: datetime | None
+    turn: int
     edited_text: str | None
     edited_by: str | None
     text: str

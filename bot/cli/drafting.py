@@ -241,10 +241,8 @@ def _timed(
             waiting=(),
             history=(),
             spent=Decimal(0),
-            published={},
         )
-    published = {**rhythm.published, stored.id: stored.article.published_at or stored.first_seen_at}
-    times = schedule.retime(on.now, replace(rhythm, waiting=(*rhythm.waiting, made), published=published))
+    times = schedule.retime(on.now, replace(rhythm, waiting=(*rhythm.waiting, made)))
     timed = next(one for one in times if one.current.id == made.id)
     return (None if timed.move in (Move.RULED_OUT, Move.HOLD) else timed.due_at), timed.why
 
@@ -261,7 +259,7 @@ def _as_delivery(new: NewDelivery, stored: Stored, now: datetime) -> Delivery:
     empty: dict[str, Any] = dict.fromkeys(_NOT_YET)
     kept = ("id", "account", "occasion", "state", "priority", "route", "ready_at", "ready_why", "fresh_until")
     return Delivery(
-        **{name: getattr(new, name) for name in (*kept, "pinned_at", "text", "length", "cost")},
+        **{name: getattr(new, name) for name in (*kept, "pinned_at", "turn", "text", "length", "cost")},
         **empty,
         article=stored.id,
         story=stored.merged_into or stored.id,

@@ -8,7 +8,7 @@ looked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -104,6 +104,7 @@ def decide(batch: Batch, known: Mapping[Key, Known], view: View) -> Found:
         known_titles=view.known_titles,
     )
     admitted = _admitted(judged, view)
+    view = replace(view, new_id=_rising(view.new_id, len(articles)))
     arrivals = tuple(
         _arrival(article, judgement, own, view, trip, index in admitted)
         for index, ((article, judgement), own) in enumerate(zip(judged, keys, strict=True))
@@ -114,6 +115,11 @@ def decide(batch: Batch, known: Mapping[Key, Known], view: View) -> Found:
 def _in_order(articles: Sequence[Article], now: datetime) -> list[Article]:
     """Oldest first, as they were published (P21); undated ones are from now, in the order of their source."""
     return sorted(articles, key=lambda article: article.published_at or now)
+
+
+def _rising(new_id: Callable[[], str], number: int) -> Callable[[], str]:
+    """Ids in the order of the articles: by them those of one look go out that have no date, or the same (P21)."""
+    return iter(sorted(new_id() for _ in range(number))).__next__
 
 
 def _admitted(judged: Sequence[tuple[Article, Judgement]], view: View) -> set[int]:

@@ -23,6 +23,7 @@ from bot.rules.freshness import before_account, max_age
 from bot.rules.routing import Decision
 from bot.rules.routing import decide as route
 from bot.rules.templates import BadTemplate
+from bot.rules.timing import turn_of
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import deliveries as stored_deliveries
@@ -147,6 +148,7 @@ class _Draft:
     fresh_until: datetime | None = None
     pinned_at: datetime | None = None
     asked: datetime | None = None
+    turn: int = 0
     text: str = ""
     length: int = 0
     cost: str = "0"
@@ -187,6 +189,7 @@ def _draft(
         fresh_until=None if hand is not None else _fresh_until(stored, decision, start, view.editorial),
         pinned_at=_moment(hand, "at"),
         asked=_moment(hand, "asked"),
+        turn=turn_of(decision.priority, stored.article.published_at or stored.first_seen_at),
         text=text,
         length=length,
         cost=cost,
@@ -258,6 +261,7 @@ def _new(draft: _Draft, desk: Desk, occasion: str, view: View) -> NewDelivery:
         ready_why=draft.ready_why,
         fresh_until=draft.fresh_until,
         pinned_at=draft.pinned_at,
+        turn=draft.turn,
         text=draft.text,
         length=draft.length,
         cost=draft.cost,
@@ -270,6 +274,7 @@ def _refreshed(current: Delivery, draft: _Draft) -> Iterable[Refresh]:
         return
     facts: dict[str, Any] = {
         "priority": draft.priority,
+        "turn": draft.turn,
         "route": draft.route,
         "fresh_until": draft.fresh_until if current.fresh_until is not None else None,
         "text": draft.text,

@@ -36,7 +36,6 @@ class Rhythm:
     waiting: tuple[Delivery, ...]
     history: tuple[datetime, ...]
     spent: Decimal
-    published: Mapping[str, datetime]
     stopped: Mapping[str, StopSwitch] = field(default_factory=dict)
 
 
@@ -75,7 +74,6 @@ def timing_of(editorial: Editorial, row: AccountRow, account: Account, spent: De
 
 def _waiting(delivery: Delivery, route: Route | None, rhythm: Rhythm) -> Waiting:
     schedule = rhythm.editorial.schedules.get(route.schedule) if route is not None and route.schedule else None
-    published = rhythm.published.get(delivery.article, delivery.created_at)
     switch = rhythm.stopped.get(delivery.id)
     ends = switch.until if switch is not None and switch.until is not None else delivery.ready_at
     stopped = ends > delivery.ready_at
@@ -91,7 +89,7 @@ def _waiting(delivery: Delivery, route: Route | None, rhythm: Rhythm) -> Waiting
         quiet=route.quiet if route is not None else None,
         over_cap=route.over_cap if route is not None else False,
         cost=Decimal(delivery.cost),
-        order=(published, delivery.created_at, delivery.id),
+        order=(delivery.turn, delivery.article),
     )
 
 
@@ -131,7 +129,6 @@ def rhythm_of(newsroom: Newsroom, tx: Tx, row: AccountRow) -> Rhythm:
         waiting=tuple(waiting),
         history=tuple(history),
         spent=spent,
-        published=stored_articles.published(tx, [delivery.article for delivery in waiting]),
         stopped=_stopped(tx, waiting, account),
     )
 

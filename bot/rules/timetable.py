@@ -47,14 +47,13 @@ from bot.rules.slots import (
     length_ticks,
     to_ticks,
 )
-from bot.rules.timing import Due, Timing, Waiting, history_needed, limits_at, timing_for
+from bot.rules.timing import RANK, Due, Timing, Waiting, history_needed, limits_at, timing_for
 
 __all__ = ["Due", "Timing", "Waiting", "history_needed", "limits_at", "timetable", "timing_for"]
 
 #: How late a pinned post may be without a freshness of its own: the shortest that the defaults know (breaking, 1 h).
 PIN_GRACE = 1 * HOUR
 
-_RANK = {Priority.BREAKING: 0, Priority.NORMAL: 1, Priority.EVERGREEN: 2}
 #: Why a delivery is ready only now although its article was before: trouble on the way doesn't cost it its slot.
 _DELAYED = frozenset(
     {
@@ -101,7 +100,7 @@ _Slot = tuple[int, int, int]
 
 def _turn(delivery: Waiting) -> tuple[Any, ...]:
     at_once = delivery.schedule is None or delivery.schedule.asap
-    return delivery.pinned_at is None, _RANK[delivery.priority], at_once, delivery.order, delivery.id
+    return delivery.pinned_at is None, RANK[delivery.priority], at_once, delivery.order, delivery.id
 
 
 def _distance(delivery: Waiting, timing: Timing) -> int:

@@ -12,6 +12,17 @@ from bot.model import Pace, Priority, Reason, Why
 from bot.rules.editorial import Editorial, Schedule, Span
 from bot.rules.pacing import WARM_UP_HOUR, Limits, warm_up_hour
 
+#: Who goes first.
+RANK = {Priority.BREAKING: 0, Priority.NORMAL: 1, Priority.EVERGREEN: 2}
+
+
+def turn_of(priority: Priority, published: datetime) -> int:
+    """An article's place in an account's line: by rank, then the oldest first (P21).
+
+    The rank stands above 2^56 microseconds (the year 4253), so that one number, and one index, order the whole line.
+    """
+    return (RANK[priority] << 56) + int(published.timestamp() * 1_000_000)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
@@ -48,7 +59,7 @@ class Waiting:
     It goes not before `ready_at` (settled, embargo over, future date passed, backoff over; `ready_why` says which) and
     not after `fresh_until` (None: never stale). For a pinned one count the freshness from the pin; the pin itself and
     an hour after it count as fresh in any case. `schedule` None = at once; `quiet` None = the account's. `over_cap`
-    holds for breaking news only. `order` is what sorts within a priority: published or first seen, then the id.
+    holds for breaking news only. `order` is what sorts within a priority: `turn`, then the article.
     """
 
     id: str

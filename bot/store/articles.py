@@ -345,19 +345,6 @@ def unplanned(tx: Tx, *, limit: int) -> list[Stored]:
     return [stored(row) for row in tx.rows(query)]
 
 
-def published(tx: Tx, ids: Iterable[str]) -> dict[str, datetime]:
-    """When each of these articles was published, as far as known, else first seen."""
-    wanted = sorted(set(ids))
-    found: dict[str, datetime] = {}
-    for start in range(0, len(wanted), 500):
-        query = select(articles.c.id, articles.c.published_at, articles.c.first_seen_at).where(
-            articles.c.id.in_(wanted[start : start + 500])
-        )
-        for row in tx.rows(query.order_by(articles.c.id)):
-            found[row.id] = row.published_at or row.first_seen_at
-    return found
-
-
 def find(tx: Tx, words: str, *, limit: int = 20) -> list[Stored]:
     """Articles by id prefix, link (any alias) or words of the headline, newest first."""
     key = link_key(words) if "://" in words else None

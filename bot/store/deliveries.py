@@ -46,6 +46,7 @@ def delivery(row: Row[Any]) -> Delivery:
         due_why=whys_from_json(row.due_why),
         fresh_until=row.fresh_until,
         pinned_at=row.pinned_at,
+        turn=row.turn,
         edited_text=row.edited_text,
         edited_by=row.edited_by,
         text=row.text,
@@ -242,7 +243,7 @@ def next_due(tx: Tx, account: str, *, limit: int = 1) -> list[Delivery]:
     query = (
         select(deliveries)
         .where(deliveries.c.account == account, deliveries.c.state == State.WAITING, deliveries.c.due_at <= tx.now)
-        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .order_by(deliveries.c.due_at, deliveries.c.turn, deliveries.c.article, deliveries.c.id)
         .limit(limit)
     )
     return [delivery(row) for row in tx.rows(query)]

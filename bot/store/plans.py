@@ -41,6 +41,7 @@ class NewDelivery:
     ready_why: Reason | None
     fresh_until: datetime | None
     pinned_at: datetime | None = None
+    turn: int = 0
     text: str = ""
     length: int = 0
     cost: str = "0"
@@ -149,6 +150,7 @@ def _row(tx: Tx, plan: Planned, new: NewDelivery, rules: int) -> dict[str, Any]:
         "due_why": [],
         "fresh_until": new.fresh_until,
         "pinned_at": new.pinned_at,
+        "turn": new.turn,
         "text": new.text,
         "length": new.length,
         "cost": new.cost,

@@ -229,6 +229,7 @@ deliveries = Table(
     Column("due_why", Json, nullable=False),
     Column("fresh_until", Instant),
     Column("pinned_at", Instant),
+    Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("edited_text", Text),
     Column("edited_by", Text),
     Column("text", Text, nullable=False),
@@ -249,7 +250,14 @@ deliveries = Table(
     Column("version", Integer, nullable=False),
     UniqueConstraint("article", "account", "occasion", name="deliveries_once"),
 )
-Index("deliveries_waiting", deliveries.c.account, deliveries.c.due_at, **_where(_open(State.WAITING)))
+Index(
+    "deliveries_waiting",
+    deliveries.c.account,
+    deliveries.c.due_at,
+    deliveries.c.turn,
+    deliveries.c.article,
+    **_where(_open(State.WAITING)),
+)
 Index("deliveries_due", deliveries.c.due_at, **_where(_open(State.WAITING)))
 Index("deliveries_open", deliveries.c.state, deliveries.c.account, **_where(_open(State.SENDING, State.UNKNOWN)))
 Index("deliveries_held", deliveries.c.updated_at, **_where(_open(State.HELD)))

@@ -129,7 +129,7 @@ def test_check_says_that_a_file_is_damaged(made: House, run: Run) -> None:
     sql(made.database, "PRAGMA wal_checkpoint(TRUNCATE)")
     content = bytearray(made.database.read_bytes())
     for page in range(8, len(content) // 4096):
-        content[page * 4096 + 100 : page * 4096 + 300] = b"\xff" * 200
+        content[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
     made.database.write_bytes(content)
     out, _ = run(made, "db", "check", code=7)
     assert out.startswith("FAIL  ")

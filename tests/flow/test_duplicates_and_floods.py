@@ -219,3 +219,11 @@ def test_p22_a_first_look_at_a_huge_feed_posts_nothing_and_the_next_one_goes(
     clock.advance(60)
     house.show(*(article(n) for n in range(items // 2, items + 1)))
     assert house.sent() == [article(items).headline]
+
+
+def test_p21_undated_articles_of_one_look_go_out_in_their_sources_order(
+    sqlite_store: Store, clock: ManualClock
+) -> None:
+    house = House(sqlite_store, clock)
+    house.show(*(article(n) for n in range(8)))
+    assert house.sent() == [article(n).headline for n in range(8)]

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import inspect, text
 
 from bot.errors import StoreError
+from bot.model import Priority
+from bot.rules.timing import turn_of
 from bot.store import Store
-from bot.store.migrate import HEAD, differences, migrate, require, require_older, revision
+from bot.store.migrate import HEAD, _config, differences, migrate, require, require_older, revision
+from bot.store.schema import articles, deliveries, from_micros
 from bot.testing.clock import ManualClock
 from tests.conftest import BACKENDS, empty_database
 
@@ -55,6 +59,31 @@ def test_a_second_migration_changes_nothing(store: Store) -> None:
     assert content(store) == before
     assert before["alembic_version"] == [(HEAD,)]
     assert before["meta"] == [("stop", "0")]  # the row that every start shares
+
+
+def test_a_store_of_the_first_schema_keeps_its_rows_and_gets_their_place_in_the_line(empty: Store) -> None:
+    seen, out = 1_764_000_000_000_001, 1_763_990_000_000_000
+    with empty.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        command.upgrade(_config(connection), "0001")
+        for table, row in (
+            (articles, {"id": "a1", "first_seen_at": seen}),
+            (articles, {"id": "a2", "first_seen_at": seen, "published_at": out}),
+            (deliveries, {"id": "d1", "article": "a1", "priority": "normal"}),
+            (deliveries, {"id": "d2", "article": "a2", "priority": "breaking"}),
+        ):
+            blank = {"TEXT": "", "BOOLEAN": False}
+            needed = [column for column in table.c if not column.nullable and column.name != "turn"]
+            values = {column.name: blank.get(str(column.type), 0) for column in needed} | row
+            names, places = ", ".join(f'"{name}"' for name in values), ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO {table.name} ({names}) VALUES ({places})"), values)
+    assert migrate(empty) is True
+    with empty.engine.connect() as connection:
+        turns = {row.id: row.turn for row in connection.execute(text("SELECT id, turn FROM deliveries"))}
+        assert differences(connection) == []
+    assert turns == {
+        "d1": turn_of(Priority.NORMAL, from_micros(seen)),
+        "d2": turn_of(Priority.BREAKING, from_micros(out)),
+    }
 
 
 def test_differences_names_what_is_missing_and_what_is_too_much(store: Store) -> None:
