@@ -206,7 +206,7 @@ def _caps(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
 def _started(tx: Tx, identity: str | None, since: datetime) -> int:
     """How many posts of an identity went out, or may have, since then."""
     table = schema.attempts
-    mine = (table.c.identity == (identity or "")) & table.c.counts & (table.c.started_at >= since)
+    mine = (table.c.identity == (identity or "")) & schema.COUNTING & (table.c.started_at >= since)
     return int(tx.execute(select(func.count()).select_from(table).where(mine)).scalar_one())
 
 

@@ -20,7 +20,7 @@ from bot.alerts import channel
 from bot.errors import StoreError
 from bot.flow.newsroom import SKEW_PARKS, Newsroom
 from bot.log import events
-from bot.model import Delivery, Reason, State, Status
+from bot.model import Delivery, Reason, State
 from bot.rules.durations import spell_duration
 from bot.settings.shape import Alerts as AlertSettings
 from bot.store import Store, Tx, attempts, deliveries, schema, stops, witness
@@ -303,13 +303,13 @@ def _stopped(newsroom: Newsroom, tx: Tx, one: Delivery, on: Sequence[StopSwitch]
 
 def _held(tx: Tx, reason: Reason) -> list[Delivery]:
     table = schema.deliveries
-    query = select(table).where(table.c.state == State.HELD, table.c.reason == reason)
+    query = select(table).where(schema.HELD, table.c.reason == reason)
     return [deliveries.delivery(row) for row in tx.rows(query.order_by(table.c.updated_at, table.c.id))]
 
 
 def _broken(tx: Tx) -> dict[str, int]:
     table = schema.articles
-    held = (table.c.status == Status.HELD) & (table.c.hold == Reason.MASS_CHANGE)
+    held = schema.ARTICLE_HELD & (table.c.hold == Reason.MASS_CHANGE)
     query = select(table.c.source, func.count().label("number")).where(held).group_by(table.c.source)
     return {row.source: int(row.number) for row in tx.rows(query.order_by(table.c.source))}
 

@@ -136,12 +136,12 @@ def posted_since(tx: Tx, identity: str | None, since: datetime) -> int:
     """How many posts of an identity went out (or may have) since then."""
     from sqlalchemy import func, select
 
-    from bot.store.schema import attempts
+    from bot.store.schema import COUNTING, attempts
 
     query = (
         select(func.count())
         .select_from(attempts)
-        .where(attempts.c.identity == (identity or ""), attempts.c.counts, attempts.c.started_at >= since)
+        .where(attempts.c.identity == (identity or ""), COUNTING, attempts.c.started_at >= since)
     )
     return int(tx.execute(query).scalar_one())
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, or_, select
+from sqlalchemy import Row, and_, bindparam, or_, select
 
-from bot.model import Identity, Reason, State
+from bot.model import Identity, Reason
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.schema import accounts, attempts, decisions, deliveries
+from bot.store.schema import SENT, accounts, attempts, decisions, deliveries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,11 +328,17 @@ class Affect:
         affect(tx, self.account, self.effect)
 
 
+_LOCK_ALL = select(accounts.c.name).order_by(accounts.c.name).with_for_update()
+_LOCK = _LOCK_ALL.where(accounts.c.name.in_(bindparam("names", expanding=True)))
+
+
 def lock_accounts(tx: Tx, names: Iterable[str] | None = None) -> None:
     """Take the rows of these accounts (None: of all) for this transaction, by name. SQLite needs none of it."""
-    if tx.connection.dialect.name == "postgresql":
-        query = select(accounts.c.name).order_by(accounts.c.name).with_for_update()
-        tx.rows(query if names is None else query.where(accounts.c.name.in_(sorted(names))))
+    if tx.is_postgresql:
+        if names is None:
+            tx.rows(_LOCK_ALL)
+        else:
+            tx.rows(_LOCK, {"names": sorted(names)})
 
 
 def all_accounts(tx: Tx) -> dict[str, AccountRow]:
@@ -341,9 +347,12 @@ def all_accounts(tx: Tx) -> dict[str, AccountRow]:
     return {row.name: _account(row) for row in tx.rows(query)}
 
 
+_BY_NAME = select(accounts).where(accounts.c.name == bindparam("is_name"))
+
+
 def by_name(tx: Tx, name: str) -> AccountRow | None:
     """One account, or None."""
-    row = tx.row(select(accounts).where(accounts.c.name == name))
+    row = tx.row(_BY_NAME, {"is_name": name})
     return _account(row) if row else None
 
 
@@ -359,7 +368,7 @@ def last_sent(tx: Tx) -> dict[str, datetime]:
     for name in all_accounts(tx):
         newest = (
             select(deliveries.c.sent_at)
-            .where(deliveries.c.account == name, deliveries.c.state == State.SENT)
+            .where(deliveries.c.account == name, SENT)
             .order_by(deliveries.c.sent_at.desc())
             .limit(1)
         )

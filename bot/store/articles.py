@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, and_, literal, or_, select
+from sqlalchemy import Row, and_, bindparam, literal, or_, select
 
 from bot.model import Article, Reason, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
@@ -18,7 +18,7 @@ from bot.store.audit import note
 from bot.store.deliveries import rule_out
 from bot.store.engine import Tx
 from bot.store.identity import KNOWN, STRONG, add_keys, claim_keys, hand_over, known, owners_of
-from bot.store.schema import article_keys, articles, deliveries, revisions
+from bot.store.schema import ARTICLE_HELD, UNPLANNED, article_keys, articles, deliveries, revisions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,9 +321,12 @@ def recent(tx: Tx, *, since: datetime, limit: int = 500) -> list[Known]:
     return [known(row) for row in tx.rows(query)]
 
 
+_BY_ID = select(articles).where(articles.c.id == bindparam("is_id"))
+
+
 def by_id(tx: Tx, article: str) -> Stored | None:
     """One article, or None."""
-    row = tx.row(select(articles).where(articles.c.id == article))
+    row = tx.row(_BY_ID, {"is_id": article})
     return stored(row) if row else None
 
 
@@ -341,7 +344,7 @@ def of_source(tx: Tx, source: str, guids: Iterable[str]) -> list[Stored]:
 
 def unplanned(tx: Tx, *, limit: int) -> list[Stored]:
     """Articles that plan has not looked at since they last changed, oldest first."""
-    query = select(articles).where(articles.c.unplanned).order_by(articles.c.first_seen_at, articles.c.id).limit(limit)
+    query = select(articles).where(UNPLANNED).order_by(articles.c.first_seen_at, articles.c.id).limit(limit)
     return [stored(row) for row in tx.rows(query)]
 
 
@@ -363,7 +366,7 @@ def find(tx: Tx, words: str, *, limit: int = 20) -> list[Stored]:
 
 def held(tx: Tx) -> list[Stored]:
     """Articles that a person must decide on, oldest first."""
-    query = select(articles).where(articles.c.status == Status.HELD).order_by(articles.c.first_seen_at, articles.c.id)
+    query = select(articles).where(ARTICLE_HELD).order_by(articles.c.first_seen_at, articles.c.id)
     return [stored(row) for row in tx.rows(query)]
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import Row, and_, bindparam, func, or_, select
 
 from bot.model import (
     MOVES,
@@ -31,7 +31,19 @@ from bot.model import (
 from bot.rules.timing import Pacing
 from bot.store.deliveries import delivery
 from bot.store.engine import Tx
-from bot.store.schema import accounts, articles, attempts, deliveries, occupied, spend
+from bot.store.schema import (
+    COUNTING,
+    IN_DOUBT,
+    UNCONFIRMED,
+    UNDECIDED,
+    Instant,
+    accounts,
+    articles,
+    attempts,
+    deliveries,
+    occupied,
+    spend,
+)
 from bot.store.stops import Scope, StopSwitch, stopped_by
 
 _MICRO = Decimal(1_000_000)
@@ -92,54 +104,38 @@ class Start:
         return self.current.account
 
     def apply(self, tx: Tx) -> Attempt | Refused:
-        refused = self._account_refuses(tx) or self._delivery_refuses(tx) or self._pace_refuses(tx)
+        refused = self._account_refuses(tx) or self._pace_refuses(tx)
         if refused is not None:
             return refused
         stop = stopped_by(tx, self.scopes)
         if stop is not None:
             return Refused(Why(Reason.STOPPED, str(stop)), stop=stop)
-        number = tx.insert_numbered(attempts, self._row(tx))
+        begun = self._row(tx)
+        number = tx.insert_numbered(attempts, begun)
         if number is None:
             return Refused(moved=True)  # somebody is in flight for this identity
         here = {"identity": self.identity, "story": self.current.story, "occasion": self.current.occasion}
         if not tx.insert_unless_there(occupied, {**here, "attempt": number}):
-            tx.execute(attempts.delete().where(attempts.c.id == number))
+            tx.execute(_UNDO, {"number": number})
             return Refused(Why(Reason.SAME_LINK), taken_by=self._occupant(tx))
-        self._claim(tx, number)
+        if not self._claim(tx, number):
+            tx.execute(_GIVE_UP_PLACE, {"number": number, "whose": self.identity})
+            tx.execute(_UNDO, {"number": number})
+            return Refused(moved=True)
         charge(tx, self.identity, self.pacing.month, Decimal(self.payload.cost))
-        row = tx.row(select(attempts).where(attempts.c.id == number))
-        assert row is not None
-        return attempt(row)
+        kept = {name: begun[name] for name in _AS_STORED}
+        return Attempt(id=number, payload=self.payload, **kept)
 
     def _account_refuses(self, tx: Tx) -> Refused | None:
         """Lock the account row: from here on nobody else starts on this account."""
-        free = and_(
-            accounts.c.name == self.current.account,
-            accounts.c.identity == self.identity,
-            accounts.c.breaker.is_(None),
-            accounts.c.token_over_at.is_(None),
-            or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= tx.now),
-        )
-        if tx.changed(accounts.update().where(free).values(name=accounts.c.name)):
+        if tx.row(_FREE, {"is_name": self.current.account, "is_identity": self.identity, "now": tx.now}):
             return None
         return Refused(Why(Reason.NETWORK_LIMIT), moved=True)
-
-    def _delivery_refuses(self, tx: Tx) -> Refused | None:
-        row = tx.row(
-            select(deliveries.c.version, deliveries.c.state, articles.c.status, articles.c.unplanned)
-            .join(articles, articles.c.id == deliveries.c.article)
-            .where(deliveries.c.id == self.current.id)
-        )
-        if row is None or row.version != self.current.version or row.state != State.WAITING:
-            return Refused(moved=True)
-        if row.status != Status.LIVE or row.unplanned:
-            return Refused(moved=True)  # withdrawn, or changed and not planned again yet
-        return None
 
     def _pace_refuses(self, tx: Tx) -> Refused | None:
         # What lies ahead of us was sent before the clock was set back: it must not block until then.
         past = attempts.c.started_at <= tx.now
-        mine = and_(attempts.c.identity == self.identity, attempts.c.counts, past)
+        mine = and_(attempts.c.identity == self.identity, COUNTING, past)
         if self.pacing.gap:
             last = tx.execute(select(func.max(attempts.c.started_at)).where(mine)).scalar()
             if last is not None and tx.now - last < self.pacing.gap:
@@ -184,22 +180,58 @@ class Start:
             "words": "",
         }
 
-    def _claim(self, tx: Tx, number: int) -> None:
-        tx.execute(
-            deliveries.update()
-            .where(deliveries.c.id == self.current.id)
-            .values(
-                state=MOVES[State.WAITING, Move.CLAIM],
-                attempt=number,
-                generation=self.generation,
-                tries=deliveries.c.tries + 1,
-                text=self.payload.text,
-                reason=Reason.ROUTE,
-                detail=self.current.route,
-                updated_at=tx.now,
-                version=self.current.version + 1,
-            )
-        )
+    def _claim(self, tx: Tx, number: int) -> bool:
+        """Take the delivery if it still is as it was read, its article not withdrawn and not to be planned again."""
+        values = {
+            "attempt": number,
+            "generation": self.generation,
+            "text": self.payload.text,
+            "detail": self.current.route,
+            "updated_at": tx.now,
+        }
+        return tx.changed(_CLAIM, {"is_id": self.current.id, "is_version": self.current.version, **values}) == 1
+
+
+#: The columns of a new attempt that its value has under the same names.
+_AS_STORED = (
+    *("delivery", "account", "identity", "action", "generation", "key"),
+    *("started_at", "lease_until", "worker", "outcome"),
+)
+_FREE = (
+    select(accounts.c.name)
+    .where(
+        accounts.c.name == bindparam("is_name"),
+        accounts.c.identity == bindparam("is_identity"),
+        accounts.c.breaker.is_(None),
+        accounts.c.token_over_at.is_(None),
+        or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= bindparam("now", type_=Instant)),
+    )
+    .with_for_update()
+)
+_TAKEABLE = (
+    select(articles.c.id)
+    .where(articles.c.id == deliveries.c.article, articles.c.status == Status.LIVE, ~articles.c.unplanned)
+    .exists()
+)
+_CLAIM = (
+    deliveries.update()
+    .where(
+        deliveries.c.id == bindparam("is_id"),
+        deliveries.c.version == bindparam("is_version"),
+        deliveries.c.state == State.WAITING,
+        _TAKEABLE,
+    )
+    .values(
+        state=MOVES[State.WAITING, Move.CLAIM],
+        reason=Reason.ROUTE,
+        tries=deliveries.c.tries + 1,
+        version=deliveries.c.version + 1,
+    )
+)
+_UNDO = attempts.delete().where(attempts.c.id == bindparam("number"))
+_GIVE_UP_PLACE = occupied.delete().where(
+    occupied.c.identity == bindparam("whose"), occupied.c.attempt == bindparam("number")
+)
 
 
 def charge(tx: Tx, identity: str, month: str, amount: Decimal) -> None:
@@ -226,7 +258,7 @@ def history(tx: Tx, identity: str, *, limit: int) -> list[datetime]:
     """When this identity's newest posts (out, or perhaps out) were started, newest first."""
     query = (
         select(attempts.c.started_at)
-        .where(attempts.c.identity == identity, attempts.c.counts)
+        .where(attempts.c.identity == identity, COUNTING)
         .order_by(attempts.c.started_at.desc())
         .limit(limit)
     )
@@ -247,11 +279,10 @@ def of_delivery(tx: Tx, delivery_id: str) -> list[Attempt]:
 
 def undecided(tx: Tx) -> list[tuple[Attempt, Delivery]]:
     """Attempts that are open, pending or unknown while their delivery is sending or unknown, oldest first."""
-    wanted = [Outcome.OPEN, Outcome.PENDING, Outcome.UNKNOWN]
     numbers = (
         select(attempts.c.id)
         .join(deliveries, and_(deliveries.c.id == attempts.c.delivery, deliveries.c.attempt == attempts.c.id))
-        .where(attempts.c.outcome.in_(wanted), deliveries.c.state.in_([State.SENDING, State.UNKNOWN]))
+        .where(UNDECIDED, IN_DOUBT)
         .order_by(attempts.c.id)
     )
     found = []
@@ -267,8 +298,8 @@ def unconfirmed(tx: Tx, *, since: datetime) -> dict[str, list[Delivery]]:
     """Sent posts not yet read back, by account."""
     query = (
         select(deliveries)
-        .where(deliveries.c.state == State.SENT, deliveries.c.confirmed_at.is_(None), deliveries.c.sent_at >= since)
-        .order_by(deliveries.c.account, deliveries.c.sent_at, deliveries.c.id)
+        .where(UNCONFIRMED, deliveries.c.sent_at >= since)
+        .order_by(deliveries.c.sent_at, deliveries.c.id)
     )
     found: dict[str, list[Delivery]] = {}
     for row in tx.rows(query):

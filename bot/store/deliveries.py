@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Row, and_, bindparam, func, or_, select
 
 from bot.model import MOVES, Delivery, Move, Priority, Reason, State, Why
 from bot.store.accounts import Effect, affect, lock_accounts
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.schema import accounts, deliveries
+from bot.store.schema import HELD, IN_DOUBT, REHEARSED, WAITING, Instant, accounts, deliveries
 
 FIRST = "first"  # the occasion of an article's first post on an account
 
@@ -68,6 +68,13 @@ def delivery(row: Row[Any]) -> Delivery:
     )
 
 
+_MARK_DIRTY = (
+    accounts.update()
+    .where(accounts.c.name.in_(bindparam("names", expanding=True)))
+    .values(dirty=True, version=accounts.c.version + 1)
+)
+
+
 def mark_dirty(tx: Tx, names: Iterable[str]) -> None:
     """These accounts' times must be reckoned again.
 
@@ -75,7 +82,7 @@ def mark_dirty(tx: Tx, names: Iterable[str]) -> None:
     """
     wanted = sorted(set(names))
     lock_accounts(tx, wanted)
-    tx.execute(accounts.update().where(accounts.c.name.in_(wanted)).values(dirty=True, version=accounts.c.version + 1))
+    tx.execute(_MARK_DIRTY, {"names": wanted})
 
 
 def rule_out(tx: Tx, why: Why, *which: ColumnElement[bool]) -> None:
@@ -232,37 +239,41 @@ def waiting(tx: Tx, account: str) -> list[Delivery]:
     """What waits on an account, by time."""
     query = (
         select(deliveries)
-        .where(deliveries.c.account == account, deliveries.c.state == State.WAITING)
-        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .where(deliveries.c.account == account, WAITING)
+        .order_by(deliveries.c.due_at, deliveries.c.turn, deliveries.c.article, deliveries.c.id)
     )
     return [delivery(row) for row in tx.rows(query)]
+
+
+_NEXT_DUE = (
+    select(deliveries)
+    .where(deliveries.c.account == bindparam("of"), WAITING, deliveries.c.due_at <= bindparam("now", type_=Instant))
+    .order_by(deliveries.c.due_at, deliveries.c.turn, deliveries.c.article, deliveries.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 def next_due(tx: Tx, account: str, *, limit: int = 1) -> list[Delivery]:
     """What is due on an account now, in order."""
-    query = (
-        select(deliveries)
-        .where(deliveries.c.account == account, deliveries.c.state == State.WAITING, deliveries.c.due_at <= tx.now)
-        .order_by(deliveries.c.due_at, deliveries.c.turn, deliveries.c.article, deliveries.c.id)
-        .limit(limit)
-    )
-    return [delivery(row) for row in tx.rows(query)]
+    return [delivery(row) for row in tx.rows(_NEXT_DUE, {"of": account, "now": tx.now, "most": limit})]
+
+
+_DUE_ACCOUNTS = (
+    select(deliveries.c.account)
+    .where(WAITING, deliveries.c.due_at <= bindparam("now", type_=Instant))
+    .distinct()
+    .order_by(deliveries.c.account)
+)
 
 
 def due_accounts(tx: Tx) -> list[str]:
     """Accounts on which something is due now."""
-    query = (
-        select(deliveries.c.account)
-        .where(deliveries.c.state == State.WAITING, deliveries.c.due_at <= tx.now)
-        .distinct()
-        .order_by(deliveries.c.account)
-    )
-    return [row.account for row in tx.rows(query)]
+    return [row.account for row in tx.rows(_DUE_ACCOUNTS, {"now": tx.now})]
 
 
 def next_due_at(tx: Tx, *, after: datetime | None = None) -> datetime | None:
     """When the next delivery is due anywhere (after a given time)."""
-    query = select(deliveries.c.due_at).where(deliveries.c.state == State.WAITING, deliveries.c.due_at.is_not(None))
+    query = select(deliveries.c.due_at).where(WAITING, deliveries.c.due_at.is_not(None))
     if after is not None:
         query = query.where(deliveries.c.due_at > after)
     found: datetime | None = tx.execute(query.order_by(deliveries.c.due_at).limit(1)).scalar()
@@ -293,7 +304,7 @@ def overdue(tx: Tx, *, before: datetime) -> list[Delivery]:
     """What still waits though it was due before then, oldest first, at most one per account."""
     query = (
         select(deliveries)
-        .where(deliveries.c.state == State.WAITING, deliveries.c.due_at < before)
+        .where(WAITING, deliveries.c.due_at < before)
         .order_by(deliveries.c.due_at, deliveries.c.id)
         .limit(200)
     )
@@ -322,7 +333,7 @@ def rehearsed(tx: Tx, account: str, *, limit: int) -> list[datetime]:
     """When a rehearsing account's newest posts would have gone, newest first: they keep its pace like real ones."""
     query = (
         select(deliveries.c.updated_at)
-        .where(deliveries.c.account == account, deliveries.c.reason == Reason.REHEARSAL)
+        .where(deliveries.c.account == account, REHEARSED)
         .order_by(deliveries.c.updated_at.desc())
         .limit(limit)
     )
@@ -372,11 +383,13 @@ def listing(
 
 def counts(tx: Tx) -> dict[tuple[str, State], int]:
     """How many deliveries each account has in each open state (sending, waiting, held, unknown)."""
-    open_states = (State.WAITING, State.SENDING, State.UNKNOWN, State.HELD)
-    query = (
-        select(deliveries.c.account, deliveries.c.state, func.count().label("number"))
-        .where(deliveries.c.state.in_(open_states))
-        .group_by(deliveries.c.account, deliveries.c.state)
-        .order_by(deliveries.c.account, deliveries.c.state)
-    )
-    return {(row.account, State(row.state)): int(row.number) for row in tx.rows(query)}
+    found: dict[tuple[str, State], int] = {}
+    for condition in (WAITING, IN_DOUBT, HELD):  # an index each
+        query = (
+            select(deliveries.c.account, deliveries.c.state, func.count().label("number"))
+            .where(condition)
+            .group_by(deliveries.c.account, deliveries.c.state)
+            .order_by(deliveries.c.account, deliveries.c.state)
+        )
+        found |= {(row.account, State(row.state)): int(row.number) for row in tx.rows(query)}
+    return dict(sorted(found.items()))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, bindparam, select
 
 from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Why
 from bot.store.accounts import Effect, affect
@@ -18,7 +18,7 @@ from bot.store.attempts import charge
 from bot.store.audit import note
 from bot.store.deliveries import mark_dirty
 from bot.store.engine import Tx
-from bot.store.schema import attempts, deliveries, occupied, to_micros
+from bot.store.schema import attempts, deliveries, occupied
 from bot.store.stops import Scope, stopped_by
 
 
@@ -57,24 +57,18 @@ class Finish:
 
     def _end_attempt(self, tx: Tx) -> bool:
         changes: dict[str, Any] = {} if self.lease is None else {"lease_until": tx.now + self.lease}
-        return (
-            tx.changed(
-                attempts.update()
-                .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.OPEN)
-                .values(
-                    outcome=self.outcome,
-                    ended_at=tx.now,
-                    words=self.words,
-                    status=self.status,
-                    request_id=self.request_id,
-                    container=self.container,
-                    counts=self.outcome not in PROVED_NOT_OUT,
-                    **_receipt_columns(self.receipt),
-                    **changes,
-                )
-            )
-            == 1
-        )
+        values = {
+            "outcome": self.outcome,
+            "ended_at": tx.now,
+            "words": self.words,
+            "status": self.status,
+            "request_id": self.request_id,
+            "container": self.container,
+            "counts": self.outcome not in PROVED_NOT_OUT,
+            **_receipt_columns(self.receipt),
+            **changes,
+        }
+        return tx.changed(_END, {"is_id": self.attempt.id, "is_outcome": Outcome.OPEN, **values}) == 1
 
     def _move(self, tx: Tx, state: State) -> bool:
         assert self.move is not None
@@ -160,9 +154,12 @@ class Expire:
         )
         if not expired:
             return False
+        if not _move_by_attempt(tx, self.attempt, State.SENDING, Move.MAYBE_SENT, Why(Reason.LOST_REPLY), None, {}):
+            return False
         # The doubt is as old as the attempt, not as its discovery: the window for a resend may be over already (P02).
-        doubt = {"doubted_at": func.coalesce(deliveries.c.doubted_at, to_micros(self.attempt.started_at))}
-        return _move_by_attempt(tx, self.attempt, State.SENDING, Move.MAYBE_SENT, Why(Reason.LOST_REPLY), None, doubt)
+        first = and_(deliveries.c.id == self.attempt.delivery, deliveries.c.doubted_at.is_(None))
+        tx.execute(deliveries.update().where(first).values(doubted_at=self.attempt.started_at))
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,18 +205,14 @@ class EndPending:
 
     def apply(self, tx: Tx) -> bool:
         mark_dirty(tx, [self.attempt.account])
-        ended = tx.changed(
-            attempts.update()
-            .where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.PENDING)
-            .values(
-                outcome=self.outcome,
-                ended_at=tx.now,
-                words=self.words,
-                counts=self.outcome not in PROVED_NOT_OUT,
-                **_receipt_columns(self.receipt),
-            )
-        )
-        if not ended:
+        values = {
+            "outcome": self.outcome,
+            "ended_at": tx.now,
+            "words": self.words,
+            "counts": self.outcome not in PROVED_NOT_OUT,
+            **_receipt_columns(self.receipt),
+        }
+        if not tx.changed(_END, {"is_id": self.attempt.id, "is_outcome": Outcome.PENDING, **values}):
             return False
         if self.outcome in PROVED_NOT_OUT:
             release(tx, self.attempt)
@@ -263,18 +256,24 @@ def _move_by_attempt(
     changes: Mapping[str, Any],
 ) -> bool:
     """A move of the delivery that names its attempt: what another attempt superseded moves nothing."""
-    values: dict[str, Any] = {"reason": why.reason, "detail": why.detail, **changes}
     target = MOVES[state, step]
+    values: dict[str, Any] = {"state": target, "reason": why.reason, "detail": why.detail, "updated_at": tx.now}
     if target is State.SENT and receipt is not None:
         values |= {"sent_at": receipt.at or tx.now, "remote_id": receipt.remote_id, "url": receipt.url}
-    return (
-        tx.changed(
-            deliveries.update()
-            .where(deliveries.c.id == named.delivery, deliveries.c.state == state, deliveries.c.attempt == named.id)
-            .values(state=target, updated_at=tx.now, version=deliveries.c.version + 1, **values)
-        )
-        == 1
+    named_by = {"is_id": named.delivery, "is_state": state, "is_attempt": named.id}
+    return tx.changed(_MOVE, {**named_by, **values, **changes}) == 1
+
+
+_END = attempts.update().where(attempts.c.id == bindparam("is_id"), attempts.c.outcome == bindparam("is_outcome"))
+_MOVE = (
+    deliveries.update()
+    .where(
+        deliveries.c.id == bindparam("is_id"),
+        deliveries.c.state == bindparam("is_state"),
+        deliveries.c.attempt == bindparam("is_attempt"),
     )
+    .values(version=deliveries.c.version + 1)
+)
 
 
 def release(tx: Tx, named: Attempt) -> None:

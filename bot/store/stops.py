@@ -12,13 +12,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, and_, or_, select
+from sqlalchemy import Row, bindparam, or_, select
 
-from bot.model import Article, Outcome
+from bot.model import Article
 from bot.store.accounts import lock_accounts
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.schema import accounts, attempts, meta, stops
+from bot.store.schema import IN_FLIGHT, Instant, accounts, attempts, meta, stops
 
 _GUARD = "stop"
 
@@ -82,23 +82,25 @@ def _switch(row: Row[Any]) -> StopSwitch:
     )
 
 
-def _on(now: datetime) -> Any:
-    return and_(stops.c.lifted_at.is_(None), or_(stops.c.until.is_(None), stops.c.until > now))
+_ON = (
+    select(stops)
+    .where(stops.c.lifted_at.is_(None), or_(stops.c.until.is_(None), stops.c.until > bindparam("now", type_=Instant)))
+    .order_by(stops.c.at, stops.c.id)
+)
+_SHARED_GUARD = select(meta.c.value).where(meta.c.key == _GUARD).with_for_update(read=True)
 
 
 def stopped_by(tx: Tx, scopes: Scopes) -> StopSwitch | None:
     """The oldest switch that is on for one of these scopes, read under the guard: for the start of an attempt."""
-    guard = select(meta.c.value).where(meta.c.key == _GUARD)
-    tx.row(guard.with_for_update(read=True) if tx.connection.dialect.name == "postgresql" else guard)
-    pairs = sorted({(str(scope), value) for scope, value in scopes} | {(str(Scope.ALL), "")})
-    matches = or_(*(and_(stops.c.scope == scope, stops.c.value == value) for scope, value in pairs))
-    row = tx.row(select(stops).where(_on(tx.now), matches).order_by(stops.c.at, stops.c.id))
-    return _switch(row) if row else None
+    if tx.is_postgresql:
+        tx.row(_SHARED_GUARD)
+    wanted = {(Scope.ALL, ""), *scopes}
+    return next((switch for switch in switches(tx) if (switch.scope, switch.value) in wanted), None)
 
 
 def switches(tx: Tx) -> list[StopSwitch]:
     """All switches that are on, oldest first."""
-    return [_switch(row) for row in tx.rows(select(stops).where(_on(tx.now)).order_by(stops.c.at, stops.c.id))]
+    return [_switch(row) for row in tx.rows(_ON, {"now": tx.now})]
 
 
 def guard_row() -> dict[str, str]:
@@ -140,7 +142,7 @@ class Stop:
             },
         )
         note(tx, "stopped", f"{self.scope} {self.value}".strip(), {"reason": self.reason}, who=self.who)
-        open_now = select(attempts.c.id).where(attempts.c.outcome == Outcome.OPEN).order_by(attempts.c.id)
+        open_now = select(attempts.c.id).where(IN_FLIGHT).order_by(attempts.c.id)
         return tuple(row.id for row in tx.rows(open_now))
 
 
