@@ -323,7 +323,7 @@ class Limits:
     max_tags: int = 3
     card: bool = False
     markup: str = "plain"
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -289,9 +289,9 @@ def _would(app: App, tx: Tx, one: Delivery, login: Mapping[str, SendError | None
     stop = next((s for s in stops.switches(tx) if s.scope is Scope.ALL or (s.scope, s.value) in scopes), None)
     unsure = "" if network.local or row.identity is not None else "the login isn't checked yet"
     known = replace(row, identity=row.identity or "")
-    case = Case(delivery=one, stored=stored, row=known, stop=stop, last=None, absence_age=None)
     at = max(one.due_at, tx.now) if one.due_at is not None else tx.now
-    ruled = deliver.decide(case, at, network.resend_window, may_look=True)
+    case = Case(delivery=one, stored=stored, row=known, stop=stop, last=None, absence_age=None, now=at)
+    ruled = deliver.decide(case, network.resend_window, may_look=True)
     refused = login.get(one.account)
     if refused is not None:
         unsure = f"the network said: {refused.words or type(refused).__name__}"
@@ -312,7 +312,7 @@ def _kept(app: App, tx: Tx, one: Delivery) -> Would:
     """One that waits for a person."""
     stored, row = articles.by_id(tx, one.article), accounts.by_name(tx, one.account)
     assert stored is not None and row is not None
-    case = Case(delivery=one, stored=stored, row=row, stop=None, last=None, absence_age=None)
+    case = Case(delivery=one, stored=stored, row=row, stop=None, last=None, absence_age=None, now=tx.now)
     payload, length, _ = _rendered(app, case)
     return Would(
         delivery=one, headline=stored.article.headline, payload=payload, length=length, due_at=None, why=one.reason

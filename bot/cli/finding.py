@@ -120,11 +120,11 @@ def newest(call: Invocation, tx: Tx | None, number: int, now: datetime) -> list[
     if tx is not None:
         from sqlalchemy import select
 
-        from bot.store.articles import stored
+        from bot.store.articles import STORED, stored
         from bot.store.schema import articles
 
         when = (articles.c.first_seen_at.desc(), articles.c.published_at.desc(), articles.c.id)
-        rows = tx.rows(select(articles).where(articles.c.status != Status.MERGED).order_by(*when).limit(number))
+        rows = tx.rows(select(*STORED).where(articles.c.status != Status.MERGED).order_by(*when).limit(number))
         if rows:
             return [stored(row) for row in rows]
     found = by_date(article for one in taken(call).values() for article in one.articles)[:number]

@@ -8,6 +8,7 @@ No byte leaves before the attempt is committed, and only what is proved never to
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,22 +22,21 @@ from bot.errors import (
 )
 from bot.flow.newsroom import Newsroom
 from bot.flow.outcomes import Verdict, judge
+from bot.flow.preflight import at_hand, moved_on
 from bot.log import events
 from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Priority, Reason, Receipt, Status, Why
 from bot.networks.base import Network, only_send_errors
 from bot.rules.compose import BadTemplate, CannotFit, compose
-from bot.rules.duplicates import digest, keys_of
-from bot.rules.editorial import Editorial
+from bot.rules.editorial import Editorial, Route
 from bot.rules.freshness import before_account
-from bot.rules.timing import Pacing, pacing_at, timing_for
-from bot.sources.base import Gone
-from bot.store import Tx
+from bot.rules.timing import Pacing, Timing, pacing_at, timing_for
+from bot.store import Both, Tx
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
 from bot.store.accounts import AccountRow
-from bot.store.articles import AddArticle, ChangedArticle, Stored, Withdraw
+from bot.store.articles import Stored
 from bot.store.attempts import Refused, Start
 from bot.store.deliveries import ChangeDelivery, MarkDirty, MoveDelivery
 from bot.store.outcomes import Finish, Settle
@@ -65,6 +65,12 @@ class Case:
     stop: StopSwitch | None
     last: Attempt | None
     absence_age: float | None
+    now: datetime
+
+    @property
+    def frozen(self) -> Attempt | None:
+        """The attempt whose payload and key must go out again as they are, if at all: it may be there already."""
+        return self.last if self.delivery.doubted_at is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,9 @@ class Ruled:
     why: Why
 
 
-def decide(case: Case, now: datetime, resend_window: timedelta, *, may_look: bool) -> Ruled | None:
+def decide(case: Case, resend_window: timedelta, *, may_look: bool) -> Ruled | None:
     """Why the delivery may not go now; None if it may. Pure. Nothing here permits by the age of a stored time alone."""
-    delivery, row = case.delivery, case.row
+    delivery, row, now = case.delivery, case.row, case.now
     if case.stop is not None:
         return Ruled(None, Why(Reason.STOPPED, str(case.stop)))
     if row.breaker is not None:
@@ -87,7 +93,7 @@ def decide(case: Case, now: datetime, resend_window: timedelta, *, may_look: boo
     if row.live_since is not None and (row.identity is None or row.token_over_at is not None):
         return Ruled(None, Why(Reason.LOGIN))
     if delivery.doubted_at is not None:
-        return _doubted(case, now, resend_window, may_look)
+        return _doubted(case, resend_window, may_look)
     if case.stored.status is not Status.LIVE:
         return Ruled(Move.RULED_OUT, Why(Reason.WITHDRAWN))
     if delivery.fresh_until is not None and now > delivery.fresh_until:
@@ -100,11 +106,11 @@ def decide(case: Case, now: datetime, resend_window: timedelta, *, may_look: boo
     return None
 
 
-def _doubted(case: Case, now: datetime, resend_window: timedelta, may_look: bool) -> Ruled | None:
+def _doubted(case: Case, resend_window: timedelta, may_look: bool) -> Ruled | None:
     """An earlier attempt may have been on the way: only a fresh proof of absence inside the window lets it go again."""
     since = case.delivery.doubted_at
     assert since is not None
-    if not timedelta(0) <= now - since <= resend_window:
+    if not timedelta(0) <= case.now - since <= resend_window:
         return Ruled(Move.CANNOT_TELL, Why(Reason.CANNOT_TELL))
     if case.absence_age is None or case.absence_age > ABSENCE_HOLDS.total_seconds():
         return Ruled(None, Why(Reason.LOST_REPLY)) if may_look else Ruled(Move.CANNOT_TELL, Why(Reason.CANNOT_TELL))
@@ -116,12 +122,26 @@ def _doubted(case: Case, now: datetime, resend_window: timedelta, may_look: bool
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A committed attempt, ready to be sent. `clocks`: the two local clocks as read before its transaction began."""
+    """A committed attempt, ready to be sent. `clocks`: the two local clocks as read before its transaction began.
+
+    `shifts`: do the times of what waits on the account hang on when this one goes?
+    """
 
     attempt: Attempt
     delivery: Delivery
     row: AccountRow
     clocks: tuple[datetime, float]
+    shifts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """All that is needed to begin: what was read, and the intent made of it."""
+
+    case: Case
+    intent: Start
+    clocks: tuple[datetime, float]
+    shifts: bool
 
 
 def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started | Why | None:
@@ -133,18 +153,38 @@ def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started 
     if case is None:
         return None
     network = newsroom.accounts[account].network
-    now = newsroom.store.now()
-    ruled = decide(case, now, network.resend_window, may_look=not looked)
+    ruled = decide(case, network.resend_window, may_look=not looked)
     if ruled is not None and ruled.why.reason is Reason.LOST_REPLY and case.last is not None:
         seen = look_again(newsroom, case.delivery, case.last, case.row)
         return start(newsroom, account, looked=True) if seen else ruled.why
     if ruled is not None:
         return _rule_out(newsroom, case, ruled)
-    frozen = case.last if case.delivery.doubted_at is not None else None
-    if frozen is None and _article_moved_on(newsroom, case):
+    if case.frozen is None and moved_on(newsroom, case.stored):
         newsroom.wake("plan")
         return Why(Reason.SETTLE)
-    return _begin(newsroom, account, frozen, clocks)
+    ready = _frozen(newsroom, case, clocks)
+    if not isinstance(ready, _Ready):
+        return ready
+    newsroom.crash("deliver before start")
+    return _begun(newsroom, ready, newsroom.store.commit(ready.intent))
+
+
+def _at_once(newsroom: Newsroom, account: str) -> _Ready | None:
+    """What may begin right now without asking a source or a network anything first; None: `start` has to see to it."""
+    clocks = newsroom.clock.now(), newsroom.clock.monotonic()
+    configured = newsroom.accounts.get(account)
+    if configured is None or newsroom.parked_by_clock or configured.network.prepare is not Network.prepare:
+        return None
+    case = _case(newsroom, account)
+    if case is None or case.frozen is not None or not at_hand(newsroom, case.stored):
+        return None
+    if decide(case, configured.network.resend_window, may_look=True) is not None:
+        return None
+    if moved_on(newsroom, case.stored):
+        newsroom.wake("plan")
+        return None
+    ready = _frozen(newsroom, case, clocks)
+    return ready if isinstance(ready, _Ready) else None
 
 
 def _case(newsroom: Newsroom, account: str) -> Case | None:
@@ -155,9 +195,10 @@ def _case(newsroom: Newsroom, account: str) -> Case | None:
             return None
         delivery, stored, stop = found
         attempts = stored_attempts.of_delivery(tx, delivery.id) if delivery.attempt else []
+        now = tx.now
     proof = newsroom.sightings.since(("absent", delivery.id))
     last = attempts[-1] if attempts else None
-    return Case(delivery=delivery, stored=stored, row=row, stop=stop, last=last, absence_age=proof)
+    return Case(delivery=delivery, stored=stored, row=row, stop=stop, last=last, absence_age=proof, now=now)
 
 
 def _first_free(newsroom: Newsroom, tx: Tx, account: str) -> tuple[Delivery, Stored, StopSwitch | None] | None:
@@ -212,32 +253,9 @@ def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: Accou
     return True
 
 
-def _article_moved_on(newsroom: Newsroom, case: Case) -> bool:
-    """The last look at the source: the article as it is now. True if it changed or was taken back (plan goes first)."""
-    source = newsroom.sources.get(case.stored.article.source)
-    if source is None:
-        return False
-    now = newsroom.store.now()
-    fetched = newsroom.looks.fresh(source.name)
-    http = newsroom.reading(source)
-    found = source.read(case.stored.article, http, now, fetched=fetched)
-    newsroom.crash("deliver after preflight")
-    if isinstance(found, Gone):
-        return bool(newsroom.store.commit(Withdraw(case.stored.id, found.evidence)))
-    if found is None or digest(found) == case.stored.digest:
-        return False
-    keys = keys_of(found, seen_on=now.date())
-    newsroom.store.commit(AddArticle(ChangedArticle(id=case.stored.id, article=found, digest=digest(found), keys=keys)))
-    return True
-
-
-def _begin(
-    newsroom: Newsroom, account: str, frozen: Attempt | None, clocks: tuple[datetime, float]
-) -> Started | Why | None:
-    case = _case(newsroom, account)  # once more: the look at the source may have taken seconds
-    if case is None:
-        return None
-    delivery, row = case.delivery, case.row
+def _frozen(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _Ready | Why:
+    """The payload and the key of the attempt, and the conditions under which it may begin."""
+    delivery, row, frozen = case.delivery, case.row, case.frozen
     generation = delivery.generation if frozen or not delivery.tries else delivery.generation + 1
     try:
         payload = frozen.payload if frozen else rendered(newsroom, case)
@@ -245,26 +263,32 @@ def _begin(
         return _rule_out(newsroom, case, Ruled(Move.HOLD, error.why))
     except SendError as error:
         return _upload_failed(newsroom, case, error)
-    key = frozen.key if frozen else newsroom.keyring.delivery_key(delivery.id, Action.PUBLISH, generation)
-    newsroom.crash("deliver before start")
-    result = newsroom.store.commit(
-        Start(
-            current=delivery,
-            identity=row.identity or "",
-            payload=payload,
-            key=key,
-            generation=generation,
-            lease=newsroom.lease(newsroom.accounts[account].network),
-            worker=newsroom.worker,
-            pacing=_pacing(newsroom, case),
-            scopes=_scopes(newsroom, case.stored, account),
-        )
+    timing = timing_for(newsroom.editorial, row.name, newsroom.accounts[row.name].network.pace, joined_at=row.joined_at)
+    route = _route(newsroom, delivery)
+    intent = Start(
+        current=delivery,
+        identity=row.identity or "",
+        payload=payload,
+        key=frozen.key if frozen else newsroom.keyring.delivery_key(delivery.id, Action.PUBLISH, generation),
+        generation=generation,
+        lease=newsroom.lease(newsroom.accounts[row.name].network),
+        worker=newsroom.worker,
+        pacing=_pacing(timing, route, case),
+        scopes=_scopes(newsroom, case.stored, row.name),
     )
+    return _Ready(case, intent, clocks, shifts=not timing.free or (route is not None and route.schedule is not None))
+
+
+def _begun(newsroom: Newsroom, ready: _Ready, result: Attempt | Refused) -> Started | Why:
     if isinstance(result, Refused):
-        return _refused(newsroom, case, result)
+        return _refused(newsroom, ready.case, result)
     newsroom.in_flight.add(result.id)
     newsroom.crash("deliver after start")
-    return Started(result, delivery, row, clocks)
+    return Started(result, ready.case.delivery, ready.case.row, ready.clocks, ready.shifts)
+
+
+def _route(newsroom: Newsroom, delivery: Delivery) -> Route | None:
+    return next((route for route in newsroom.editorial.routes if route.name == delivery.route), None)
 
 
 def rendered(newsroom: Newsroom, case: Case) -> Payload:
@@ -292,15 +316,10 @@ def composed(editorial: Editorial, adapter: Network, stored: Stored, delivery: D
     return replace(post, article=stored.id)
 
 
-def _pacing(newsroom: Newsroom, case: Case) -> Pacing:
-    name = case.row.name
-    network = newsroom.accounts[name].network
-    timing = timing_for(newsroom.editorial, name, network.pace, joined_at=case.row.joined_at)
-    routes = {route.name: route for route in newsroom.editorial.routes}
-    route = routes.get(case.delivery.route)
+def _pacing(timing: Timing, route: Route | None, case: Case) -> Pacing:
     pinned = case.delivery.pinned_at is not None
     over_cap = route is not None and route.over_cap and case.delivery.priority is Priority.BREAKING
-    return pacing_at(timing, newsroom.store.now(), pinned=pinned, over_cap=over_cap)
+    return pacing_at(timing, case.now, pinned=pinned, over_cap=over_cap)
 
 
 def _upload_failed(newsroom: Newsroom, case: Case, error: SendError) -> Why:
@@ -351,31 +370,65 @@ def send(newsroom: Newsroom, started: Started) -> Receipt | Pending | SendError:
 
 def finish(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError) -> bool:
     """Write the outcome down. False: it came after the attempt was given up, and moved nothing. Raises StoreError."""
-    network = newsroom.accounts[started.row.name].network
-    verdict = judge(result, started.delivery, newsroom.store.now(), newsroom.random.uniform)
-    told = result if isinstance(result, SendError) else None
+    verdict = _judged(newsroom, started, result)
     newsroom.crash("deliver before finish")
-    moved = newsroom.store.commit(
-        Finish(
-            attempt=started.attempt,
-            outcome=verdict.outcome,
-            move=verdict.move,
-            why=verdict.why,
-            words=told.words if told else "",
-            status=told.status if told else None,
-            request_id=told.request_id if told else None,
-            receipt=verdict.receipt,
-            container=verdict.container,
-            lease=newsroom.lease(network) if verdict.outcome is Outcome.PENDING else None,
-            changes=verdict.changes,
-            effect=verdict.effect,
-        )
+    moved = newsroom.store.commit(_outcome(newsroom, started, result, verdict))
+    _ended(newsroom, started, verdict, moved)
+    return moved
+
+
+def _judged(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError) -> Verdict:
+    # Only a refusal asks for the time (on PostgreSQL that is a question to the database).
+    now = newsroom.store.now() if isinstance(result, SendError) else started.attempt.started_at
+    return judge(result, started.delivery, now, newsroom.random.uniform)
+
+
+def _outcome(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError, verdict: Verdict) -> Finish:
+    told = result if isinstance(result, SendError) else None
+    network = newsroom.accounts[started.row.name].network
+    return Finish(
+        attempt=started.attempt,
+        outcome=verdict.outcome,
+        move=verdict.move,
+        why=verdict.why,
+        words=told.words if told else "",
+        status=told.status if told else None,
+        request_id=told.request_id if told else None,
+        receipt=verdict.receipt,
+        container=verdict.container,
+        lease=newsroom.lease(network) if verdict.outcome is Outcome.PENDING else None,
+        changes=verdict.changes,
+        effect=verdict.effect,
+        shifts=started.shifts or verdict.outcome is not Outcome.RECEIPT,
     )
+
+
+def _ended(newsroom: Newsroom, started: Started, verdict: Verdict, moved: bool) -> None:
     newsroom.in_flight.discard(started.attempt.id)
     _tell(started, verdict, moved)
     newsroom.crash("deliver after finish")
-    newsroom.wake(_NEXT.get(verdict.outcome, "schedule"))
-    return moved
+    if started.shifts or verdict.outcome is not Outcome.RECEIPT:
+        newsroom.wake(_NEXT.get(verdict.outcome, "schedule"))
+
+
+def hand_over(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError) -> Started | Why | None:
+    """Write the outcome down and begin what is due next: in one transaction where nobody has to be asked before.
+
+    A durable commit is most of what a post costs, so two of them would be most of that again. Raises StoreError;
+    then, as after `finish`, the outcome is not written.
+    """
+    account = started.row.name
+    verdict = _judged(newsroom, started, result)
+    ready = _at_once(newsroom, account) if verdict.outcome is Outcome.RECEIPT else None
+    newsroom.crash("deliver before finish")
+    outcome = _outcome(newsroom, started, result, verdict)
+    if ready is None:
+        _ended(newsroom, started, verdict, newsroom.store.commit(outcome))
+        return start(newsroom, account)
+    moved, begun = newsroom.store.commit(Both(outcome, ready.intent))
+    next_one = _begun(newsroom, ready, begun)
+    _ended(newsroom, started, verdict, moved)
+    return next_one
 
 
 def _tell(started: Started, verdict: Verdict, moved: bool) -> None:
@@ -405,7 +458,24 @@ def run(newsroom: Newsroom) -> bool:
     return sum(run_account(newsroom, name) for name in names if name in newsroom.accounts) > 0
 
 
-def _record(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError, going: Any) -> None:
+def run_account(newsroom: Newsroom, account: str, *, going: Callable[[], bool] = lambda: True) -> bool:
+    """Send what is due on one account, in order, until nothing is or may. `going()` false ends it between two."""
+    sent = False
+    started = start(newsroom, account) if going() else None
+    while isinstance(started, Started) or (isinstance(started, Why) and started.reason in _GO_ON):
+        if isinstance(started, Started):
+            result = send(newsroom, started)
+            newsroom.crash("deliver after send")
+            sent = True
+            started = _recorded(newsroom, started, result, going)
+        else:
+            started = start(newsroom, account) if going() else None
+    return sent
+
+
+def _recorded(
+    newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError, going: Callable[[], bool]
+) -> Started | Why | None:
     """Write the outcome down; while the store refuses (a full disk, a database that restarts), again and again.
 
     What came back is known here only. If the process ends first, the attempt's lease ends, and it is looked up.
@@ -413,29 +483,17 @@ def _record(newsroom: Newsroom, started: Started, result: Receipt | Pending | Se
     pause = threading.Event()
     while True:
         try:
+            if going():
+                return hand_over(newsroom, started, result)
             finish(newsroom, started, result)
-            return
+            return None
         except StoreError as error:
-            if going is None or not going():
+            if started.attempt.id not in newsroom.in_flight:
+                raise  # the outcome stands; it was the next start that failed
+            if not going():
                 raise
             log.error("outcome_not_recorded", attempt=started.attempt.id, error=str(error))
             newsroom.clock.wait(pause, RECORD_AGAIN)
-
-
-def run_account(newsroom: Newsroom, account: str, *, going: Any = None) -> bool:
-    """Send what is due on one account, in order, until nothing is or may. `going()` false ends it between two."""
-    sent = False
-    while going is None or going():
-        started = start(newsroom, account)
-        if isinstance(started, Why) and started.reason in _GO_ON:
-            continue
-        if not isinstance(started, Started):
-            break
-        result = send(newsroom, started)
-        newsroom.crash("deliver after send")
-        _record(newsroom, started, result, going)
-        sent = True
-    return sent
 
 
 #: Which step an outcome wakes, where it isn't schedule.

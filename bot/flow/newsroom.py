@@ -44,27 +44,40 @@ class Account:
 
 
 class Looks:
-    """The newest batch of each source, for as long as it may answer for the source."""
+    """The newest batch of each source, for as long as it may answer for the source (None: it could not be had)."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._batches: dict[str, tuple[float, Batch]] = {}
+        self._asking: dict[str, threading.Lock] = {}
+        self._batches: dict[str, tuple[float, Batch | None]] = {}
 
     def keep(self, source: str, batch: Batch) -> None:
         """Remember a batch; one that says "unchanged" renews the age of the last full one."""
         with self._lock:
-            if batch.unchanged and source in self._batches:
-                batch = self._batches[source][1]
-            if not batch.unchanged:
-                self._batches[source] = (self._clock.monotonic(), batch)
+            full = self._batches.get(source, (0.0, None))[1] if batch.unchanged else batch
+            if full is not None:
+                self._batches[source] = (self._clock.monotonic(), full)
 
-    def fresh(self, source: str) -> Batch | None:
-        """The last full batch if it is at most 30 s old."""
+    def known(self, source: str) -> bool:
+        """Was the source asked in the last 30 s, with whatever answer?"""
+        at, _ = self._batches.get(source, (float("-inf"), None))
+        return self._clock.monotonic() - at <= LOOK_HOLDS.total_seconds()
+
+    def answer(self, source: str, fetch: Callable[[], Batch | None]) -> Batch | None:
+        """The last full batch if the source was asked in the last 30 s, else what `fetch` brings; None: it failed.
+
+        One asks at a time: the others wait for its answer. A failure is an answer, too: that a source is down costs
+        one wait in 30 s, not one for each post.
+        """
         with self._lock:
-            at, batch = self._batches.get(source, (0.0, None))
-        young = batch is not None and self._clock.monotonic() - at <= LOOK_HOLDS.total_seconds()
-        return batch if young else None
+            asking = self._asking.setdefault(source, threading.Lock())
+        with asking:
+            if not self.known(source):
+                brought = fetch()
+                with self._lock:
+                    self._batches[source] = (self._clock.monotonic(), brought)
+            return self._batches[source][1]
 
 
 class Sightings:

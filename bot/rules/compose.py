@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from typing import Literal
 
 from bot.errors import WirepostError
 from bot.model import Article, Card, Limits, LinkPlace, Post, Reason, TagStyle, Unit, Why
@@ -70,7 +71,7 @@ def compose(
         headline=story.title,
         delivery=delivery,
         created_at=created_at,
-        length=measure(draft.text, limits),
+        length=draft.length,
         dropped=draft.dropped,
     )
 
@@ -118,8 +119,7 @@ def _story(
     """The article's words for this account; those that only a template shows (`uses`) are made only for one."""
 
     def safe(words: str) -> str:
-        keep, bare = editorial.tags.mentions, editorial.defaults.bare_domains
-        return neutralise(words, limits=limits, keep=keep, bare_domains=bare)
+        return _safe(words, limits, editorial.tags.mentions, editorial.defaults.bare_domains)
 
     title, description = _cleaned(article.headline, article.summary, article.body[:_RAW])
     return _Story(
@@ -135,9 +135,14 @@ def _story(
         link_in_text=limits.link_place is LinkPlace.TEXT or not limits.card,
         house=editorial.house,
         source=article.source,
-        account=account,
+        account=account if "account" in uses else "",
         network=network,
     )
+
+
+@lru_cache(maxsize=1024)
+def _safe(words: str, limits: Limits, keep: tuple[str, ...], bare: Literal["break", "keep"]) -> str:
+    return neutralise(words, limits=limits, keep=keep, bare_domains=bare)
 
 
 @lru_cache(maxsize=256)
@@ -170,7 +175,12 @@ def _link(article: Article, editorial: Editorial, account: str, network: str) ->
         )
     except ValueError as error:
         raise BadTemplate(f"campaign: {error}") from None
-    return tracked(clean_link(address), parameters)
+    return _tracked(address, tuple(parameters.items()))
+
+
+@lru_cache(maxsize=256)
+def _tracked(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
+    return tracked(clean_link(address), dict(parameters))
 
 
 def _tags(article: Article, editorial: Editorial, account: str, network: str, limits: Limits) -> tuple[str, ...]:
@@ -184,9 +194,10 @@ def _tags(article: Article, editorial: Editorial, account: str, network: str, li
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A text that fits, the link and the tags that stand in it, and what it gave up."""
+    """A text that fits, its length, the link and the tags that stand in it, and what it gave up."""
 
     text: str
+    length: int
     link: str | None
     tags: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
@@ -215,7 +226,7 @@ def _by_hand(written: str, story: _Story, limits: Limits) -> _Draft:
     if excess:
         detail = f"the text written for it is {excess} {_units(limits.unit)} over {limits.size}"
         raise CannotFit(Why(Reason.CANNOT_FIT, detail))
-    return _Draft(text, _carried(text, story))
+    return _Draft(text, measure(text, limits), _carried(text, story))
 
 
 _ADDRESS = re.compile(r"https?://[^\s\u2068\u2069]+")
@@ -263,6 +274,7 @@ class _Parts:
     tags: tuple[str, ...]
 
 
+@lru_cache(maxsize=256)
 def _fitted(filler: Filler, story: _Story, limits: Limits) -> _Draft:
     """The first form of the post that fits; the template's own words go last. Raises CannotFit."""
     if not story.headline:
@@ -274,7 +286,7 @@ def _fitted(filler: Filler, story: _Story, limits: Limits) -> _Draft:
             text = _made(form, story, parts)
             if fits(text, limits):
                 kept = parts.tags if form.uses & _TAGS else ()
-                return _Draft(text, link, kept, (*words, *dropped))
+                return _Draft(text, measure(text, limits), link, kept, (*words, *dropped))
     shortest = _made(default, story, _Parts(ELLIPSIS, "", ()))
     detail = f"with no more than its link it is {over(shortest, limits)} {_units(limits.unit)} over {limits.size}"
     raise CannotFit(Why(Reason.CANNOT_FIT, detail))

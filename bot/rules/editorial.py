@@ -308,6 +308,8 @@ class TagRules(Rules):
     names: dict[str, str] = Field(default_factory=dict, description="Names found in headline or lead → tag.")
     mentions: tuple[str, ...] = Field((), description="@handles in headlines that may stay mentions.")
 
+    __hash__ = object.__hash__  # one object a settings revision: what is made by these rules may be kept by them
+
 
 class Sensitive(Rules):
     """Stories of which an edited text needs a second look."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import regex
@@ -84,32 +85,43 @@ def tags_for(article: Article, rules: TagRules, *, account: str, network: str, l
     cap = min(limits.max_tags, _first(rules.max, account, network, "default", otherwise=_DEFAULT_MAX))
     if limits.tag_style is TagStyle.NONE or cap <= 0:
         return ()
-    blocked = STOP_LIST | {_folded(word) for word in rules.block}
+    always = tuple(tag for key in (account, network, "default") for tag in rules.always.get(key, ()))
+    categories = (*article.tags, article.section or "")
+    return _spelled(always, categories, f"{article.headline}\n{article.summary}", rules)[:cap]
+
+
+@lru_cache(maxsize=256)
+def _spelled(always: tuple[str, ...], categories: tuple[str, ...], text: str, rules: TagRules) -> tuple[str, ...]:
+    """All tags, the best first: made once for all accounts of an article."""
+    blocked = STOP_LIST | _blocked(rules)
     found: dict[str, str] = {}
-    for wanted, is_always in _wanted(article, rules, account, network):
+    for wanted, is_always in _wanted(always, categories, text, rules):
         tag = spell_tag(wanted)
         if tag is not None and (is_always or _folded(tag) not in blocked):
             found.setdefault(tag.casefold(), tag)
-    return tuple(found.values())[:cap]
+    return tuple(found.values())
+
+
+@lru_cache(maxsize=8)
+def _blocked(rules: TagRules) -> frozenset[str]:
+    return frozenset(_folded(word) for word in rules.block)
 
 
 def _first(table: dict[str, int], *keys: str, otherwise: int) -> int:
     return next((table[key] for key in keys if key in table), otherwise)
 
 
-def _wanted(article: Article, rules: TagRules, account: str, network: str) -> Iterator[tuple[str, bool]]:
+def _wanted(
+    always: tuple[str, ...], categories: tuple[str, ...], text: str, rules: TagRules
+) -> Iterator[tuple[str, bool]]:
     """Candidates in order of worth, and whether the newsroom gave the tag itself."""
-    for key in (account, network, "default"):
-        yield from ((tag, True) for tag in rules.always.get(key, ()))
+    yield from ((tag, True) for tag in always)
     renamed = {_folded(category): tag for category, tag in rules.rename.items()}
-    blocked = STOP_LIST | {_folded(word) for word in rules.block}
-    categories = [
-        tag for tag in (*article.tags, article.section or "") if _folded(tag) in renamed or _folded(tag) not in blocked
-    ]
-    mapped = [renamed[_folded(tag)] for tag in categories if _folded(tag) in renamed]
-    yield from ((tag, False) for tag in mapped)
-    yield from ((tag, False) for tag in categories if _folded(tag) not in renamed)
-    yield from ((tag, False) for tag in _names_found(f"{article.headline}\n{article.summary}", rules.names))
+    blocked = STOP_LIST | _blocked(rules)
+    wanted = [tag for tag in categories if _folded(tag) in renamed or _folded(tag) not in blocked]
+    yield from ((renamed[_folded(tag)], False) for tag in wanted if _folded(tag) in renamed)
+    yield from ((tag, False) for tag in wanted if _folded(tag) not in renamed)
+    yield from ((tag, False) for tag in _names_found(text, rules.names))
 
 
 def _names_found(text: str, names: dict[str, str]) -> Iterator[str]:

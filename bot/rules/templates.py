@@ -50,7 +50,7 @@ class BadTemplate(WirepostError):
         super().__init__(f"Template: {detail}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Filler:
     """A template that passed its check. `uses` are the variables it names."""
 

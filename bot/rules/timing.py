@@ -51,6 +51,12 @@ class Timing:
     blocked_by: Reason | None = None
     seed: str = ""
 
+    @property
+    def free(self) -> bool:
+        """Does nothing here hang on what the account sent before?"""
+        caps = (self.hour, self.day, self.month, self.hard_hour, self.hard_day, self.warmup_until, self.budget)
+        return not self.gap and all(cap is None for cap in caps)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -54,7 +55,7 @@ class Gone:
     evidence: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """What one fetch brought. `articles` are oldest first, as far as the source has an order.
 
@@ -76,6 +77,11 @@ class Batch:
     moved_to: str | None = None
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def by_guid(self) -> Mapping[str, Article]:
+        """The articles by the source's own ids; of two with one id, the first."""
+        return {article.guid: article for article in reversed(self.articles)}
+
 
 class Source(ABC):
     """One article store that is watched."""
@@ -86,6 +92,9 @@ class Source(ABC):
     Options: ClassVar[type[SourceOptions]]
     #: Default of `check_link` for stores with public pages.
     public_pages: ClassVar[bool] = False
+    #: Does one fetch show the whole of what there is to see, so that it answers for every article for a while? False:
+    #: `read` asks for the one article by itself, and gets no batch.
+    whole: ClassVar[bool] = True
 
     def __init__(self, name: str, options: Any, zone: ZoneInfo) -> None:
         self.name = name
@@ -110,9 +119,8 @@ class Source(ABC):
                 batch = self.fetch({}, http, now)
             except SourceError:
                 return None
-        for found in batch.articles:
-            if found.guid == article.guid:
-                return found
+        if article.guid in batch.by_guid:
+            return batch.by_guid[article.guid]
         for gone in batch.gone:
             if gone.guid == article.guid:
                 return gone

@@ -148,9 +148,8 @@ class Folder(Source):
                 batch = self.fetch({}, http, now)
             except SourceError:
                 return None
-        for found in batch.articles:
-            if found.guid == article.guid:
-                return found
+        if article.guid in batch.by_guid:
+            return batch.by_guid[article.guid]
         for found in batch.articles:  # renamed since: the same words under another path
             if (found.headline, found.link, found.body) == (article.headline, article.link, article.body):
                 return replace(found, guid=article.guid)

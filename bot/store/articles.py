@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, and_, bindparam, literal, or_, select
+from sqlalchemy import Row, Text, and_, bindparam, literal, or_, select, type_coerce
 
 from bot.model import Article, Reason, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
@@ -54,11 +54,21 @@ def from_json(data: Mapping[str, Any]) -> Article:
     return _adapter().validate_python(data)
 
 
+@lru_cache(maxsize=256)
+def _read(data: str, published_at: datetime | None) -> Article:
+    """The article again, read once for all accounts that ask for it one after the other."""
+    return replace(_adapter().validate_json(data), published_at=published_at)
+
+
+#: An article's row with its content as the text that it is stored as.
+STORED = tuple(type_coerce(column, Text).label("content") if column.name == "data" else column for column in articles.c)
+
+
 def stored(row: Row[Any]) -> Stored:
-    """An article's row as a value."""
+    """A row of `STORED` as a value."""
     return Stored(
         id=row.id,
-        article=replace(from_json(row.data), published_at=row.published_at),
+        article=_read(row.content, row.published_at),
         digest=row.digest,
         revision=row.revision,
         status=Status(row.status),
@@ -321,7 +331,7 @@ def recent(tx: Tx, *, since: datetime, limit: int = 500) -> list[Known]:
     return [known(row) for row in tx.rows(query)]
 
 
-_BY_ID = select(articles).where(articles.c.id == bindparam("is_id"))
+_BY_ID = select(*STORED).where(articles.c.id == bindparam("is_id"))
 
 
 def by_id(tx: Tx, article: str) -> Stored | None:
@@ -334,7 +344,7 @@ def of_source(tx: Tx, source: str, guids: Iterable[str]) -> list[Stored]:
     """The articles of a source with these ids, as the source names them."""
     keys = [f"{source}\n{guid}" for guid in guids]
     query = (
-        select(articles)
+        select(*STORED)
         .join(article_keys, article_keys.c.article == articles.c.id)
         .where(article_keys.c.kind == KeyKind.GUID, article_keys.c.value.in_(keys))
         .order_by(articles.c.first_seen_at, articles.c.id)
@@ -344,7 +354,7 @@ def of_source(tx: Tx, source: str, guids: Iterable[str]) -> list[Stored]:
 
 def unplanned(tx: Tx, *, limit: int) -> list[Stored]:
     """Articles that plan has not looked at since they last changed, oldest first."""
-    query = select(articles).where(UNPLANNED).order_by(articles.c.first_seen_at, articles.c.id).limit(limit)
+    query = select(*STORED).where(UNPLANNED).order_by(articles.c.first_seen_at, articles.c.id).limit(limit)
     return [stored(row) for row in tx.rows(query)]
 
 
@@ -353,20 +363,20 @@ def find(tx: Tx, words: str, *, limit: int = 20) -> list[Stored]:
     key = link_key(words) if "://" in words else None
     if key is not None:
         query = (
-            select(articles)
+            select(*STORED)
             .join(article_keys, article_keys.c.article == articles.c.id)
             .where(article_keys.c.kind == KeyKind.LINK, article_keys.c.value == key)
         )
     else:
         parts = [articles.c.headline.icontains(word, autoescape=True) for word in words.split()]
-        query = select(articles).where(or_(articles.c.id.startswith(words, autoescape=True), and_(*parts)))
+        query = select(*STORED).where(or_(articles.c.id.startswith(words, autoescape=True), and_(*parts)))
     query = query.order_by(articles.c.first_seen_at.desc(), articles.c.id).limit(limit)
     return [stored(row) for row in tx.rows(query)]
 
 
 def held(tx: Tx) -> list[Stored]:
     """Articles that a person must decide on, oldest first."""
-    query = select(articles).where(ARTICLE_HELD).order_by(articles.c.first_seen_at, articles.c.id)
+    query = select(*STORED).where(ARTICLE_HELD).order_by(articles.c.first_seen_at, articles.c.id)
     return [stored(row) for row in tx.rows(query)]
 
 

@@ -133,16 +133,12 @@ class Start:
         return Refused(Why(Reason.NETWORK_LIMIT), moved=True)
 
     def _pace_refuses(self, tx: Tx) -> Refused | None:
-        # What lies ahead of us was sent before the clock was set back: it must not block until then.
-        past = attempts.c.started_at <= tx.now
-        mine = and_(attempts.c.identity == self.identity, COUNTING, past)
         if self.pacing.gap:
-            last = tx.execute(select(func.max(attempts.c.started_at)).where(mine)).scalar()
+            last = tx.execute(_LAST, {"whose": self.identity, "now": tx.now}).scalar()
             if last is not None and tx.now - last < self.pacing.gap:
                 return Refused(Why(Reason.GAP))
         for since, most in self.pacing.windows:
-            count = select(func.count()).select_from(attempts).where(mine, attempts.c.started_at >= since)
-            if tx.execute(count).scalar_one() >= most:
+            if tx.execute(_COUNT, {"whose": self.identity, "now": tx.now, "since": since}).scalar_one() >= most:
                 return Refused(Why(Reason.CAP))
         if self.pacing.budget is not None:
             spent = spent_in(tx, self.identity, self.pacing.month)
@@ -207,6 +203,14 @@ _FREE = (
         or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= bindparam("now", type_=Instant)),
     )
     .with_for_update()
+)
+# What lies ahead of us was sent before the clock was set back: it must not block until then.
+_MINE = and_(
+    attempts.c.identity == bindparam("whose"), COUNTING, attempts.c.started_at <= bindparam("now", type_=Instant)
+)
+_LAST = select(func.max(attempts.c.started_at)).where(_MINE)
+_COUNT = (
+    select(func.count()).select_from(attempts).where(_MINE, attempts.c.started_at >= bindparam("since", type_=Instant))
 )
 _TAKEABLE = (
     select(articles.c.id)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import exists, func, select
 
 from bot.model import Reason, State, Status
-from bot.store.articles import Stored, stored
+from bot.store.articles import STORED, Stored, stored
 from bot.store.engine import Tx
 from bot.store.schema import articles, deliveries
 
@@ -25,7 +25,7 @@ def never_on(tx: Tx, source: str, account: str, *, since: datetime | None, limit
             ~((deliveries.c.state == State.SKIPPED) & deliveries.c.reason.in_(OF_TIME)),
         )
     )
-    query = select(articles).where(
+    query = select(*STORED).where(
         articles.c.source == source, articles.c.status.in_([Status.BASELINE, Status.LIVE]), ~there
     )
     if since is not None:

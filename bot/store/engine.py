@@ -43,6 +43,8 @@ from bot.store.schema import from_micros
 
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
 
 # How long a write waits for another process's write on SQLite (the CLI beside the worker), in seconds.
 BUSY_TIMEOUT = 10.0
@@ -138,6 +140,28 @@ class Intent(Protocol[R_co]):
     def apply(self, tx: Tx) -> R_co:
         """Write it, conditionally, and say what came of it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Both(Generic[A, B]):
+    """Intent: two intents of the same rows in one transaction, in this order."""
+
+    first: Intent[A]
+    second: Intent[B]
+
+    @property
+    def lock(self) -> str:
+        return self.first.lock
+
+    def __str__(self) -> str:
+        return f"{_name(self.first)}+{_name(self.second)}"
+
+    def apply(self, tx: Tx) -> tuple[A, B]:
+        return self.first.apply(tx), self.second.apply(tx)
+
+
+def _name(intent: Any) -> str:
+    return str(intent) if isinstance(intent, Both) else type(intent).__name__
 
 
 @dataclass(slots=True)
@@ -250,7 +274,7 @@ class Store:
 
     def _try_together(self, batch: list[_Ticket[Any]]) -> bool:
         """One transaction for all. True: a statement raised among several, nothing is written, try each alone."""
-        names = "+".join(type(ticket.intent).__name__ for ticket in batch)
+        names = "+".join(_name(ticket.intent) for ticket in batch)
         with self._engine.connect().execution_options(writes=True) as connection:
             with connection.begin() as transaction:
                 try:

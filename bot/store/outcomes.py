@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, select
 
 from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Why
-from bot.store.accounts import Effect, affect
+from bot.store.accounts import Effect, affect, lock_accounts
 from bot.store.attempts import charge
 from bot.store.audit import note
 from bot.store.deliveries import mark_dirty
@@ -24,7 +24,10 @@ from bot.store.stops import Scope, stopped_by
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
-    """Intent: the outcome of an attempt, and where its delivery goes. False: it came late and moved nothing."""
+    """Intent: the outcome of an attempt, and where its delivery goes. False: it came late and moved nothing.
+
+    `shifts`: the times of what waits on the account hang on it.
+    """
 
     attempt: Attempt
     outcome: Outcome
@@ -38,6 +41,7 @@ class Finish:
     lease: timedelta | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     effect: Effect = field(default_factory=Effect)
+    shifts: bool = True
 
     @property
     def lock(self) -> str:
@@ -46,7 +50,7 @@ class Finish:
     def apply(self, tx: Tx) -> bool:
         affect(tx, self.attempt.account, self.effect)
         if self.move is not None:  # the account's row first, as `Start` takes it, whose insert waits for our attempt's
-            mark_dirty(tx, [self.attempt.account])
+            (mark_dirty if self.shifts else lock_accounts)(tx, [self.attempt.account])
         if not self._end_attempt(tx):
             return self._came_late(tx)
         if self.outcome in PROVED_NOT_OUT:
