@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from html import unescape
 from typing import Any
 
@@ -139,6 +140,7 @@ def _instant(value: str, now: datetime) -> datetime | None:
     return now + timedelta(seconds=min(max(wait, 0.0), LONGEST_WAIT.total_seconds()))
 
 
+@lru_cache(maxsize=256)  # a busy server says the same second many times
 def _http_date(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)

@@ -8,6 +8,7 @@ No byte leaves before the attempt is committed, and only what is proved never to
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from bot.errors import (
     SendError,
     StoreError,
 )
-from bot.flow.newsroom import Newsroom
+from bot.flow.newsroom import Ahead, Newsroom
 from bot.flow.outcomes import Verdict, judge
 from bot.flow.preflight import at_hand, moved_on
 from bot.log import events
@@ -48,6 +49,9 @@ log = events("deliver")
 DUE_AT_ONCE = 500
 # The store refused an outcome: the next try, in seconds.
 RECORD_AGAIN = 1.0
+# So many due posts of an account are read at once, and gone by for so long: a breaking story waits no longer than that.
+AHEAD = 16
+AHEAD_HOLDS = 0.5
 # A proof of absence counts for so long; then the network must be asked again before anything is sent.
 ABSENCE_HOLDS = timedelta(seconds=30)
 
@@ -147,6 +151,7 @@ class _Ready:
 def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started | Why | None:
     """Begin an attempt for what is due first on an account. None: nothing is due. A reason: it may not go now."""
     clocks = newsroom.clock.now(), newsroom.clock.monotonic()
+    newsroom.ahead.pop(account, None)
     if newsroom.parked_by_clock:
         return Why(Reason.CLOCK_SKEW)
     case = _case(newsroom, account)
@@ -175,7 +180,7 @@ def _at_once(newsroom: Newsroom, account: str) -> _Ready | None:
     configured = newsroom.accounts.get(account)
     if configured is None or newsroom.parked_by_clock or configured.network.prepare is not Network.prepare:
         return None
-    case = _case(newsroom, account)
+    case = _next_case(newsroom, account)
     if case is None or case.frozen is not None or not at_hand(newsroom, case.stored):
         return None
     if decide(case, configured.network.resend_window, may_look=True) is not None:
@@ -187,6 +192,30 @@ def _at_once(newsroom: Newsroom, account: str) -> _Ready | None:
     return ready if isinstance(ready, _Ready) else None
 
 
+def _next_case(newsroom: Newsroom, account: str) -> Case | None:
+    """What is due next, as read up to half a second ago: the conditions of `Start` hold it to what is true."""
+    monotonic = newsroom.clock.monotonic()
+    ahead = newsroom.ahead.get(account)
+    if ahead is None or not ahead.due or not 0 <= monotonic - ahead.read_at <= AHEAD_HOLDS:
+        ahead = newsroom.ahead[account] = _read_ahead(newsroom, account, monotonic)
+    if ahead.row is None or not ahead.due:
+        return None
+    delivery, stored = ahead.due.popleft()
+    now = ahead.now + timedelta(seconds=monotonic - ahead.read_at)
+    return Case(delivery=delivery, stored=stored, row=ahead.row, stop=None, last=None, absence_age=None, now=now)
+
+
+def _read_ahead(newsroom: Newsroom, account: str, monotonic: float) -> Ahead:
+    with newsroom.store.read() as tx:
+        row = stored_accounts.by_name(tx, account)
+        # Who picks among what is stopped is `start`.
+        due = [] if switches(tx) else stored_deliveries.next_due(tx, account, limit=AHEAD)
+        stored = stored_articles.by_ids(tx, [delivery.article for delivery in due])
+        now = tx.now
+    sure = [one for one in due if one.doubted_at is None and one.article in stored]
+    return Ahead(monotonic, now, row, deque((one, stored[one.article]) for one in sure))
+
+
 def _case(newsroom: Newsroom, account: str) -> Case | None:
     with newsroom.store.read() as tx:
         row = stored_accounts.by_name(tx, account)
@@ -194,7 +223,7 @@ def _case(newsroom: Newsroom, account: str) -> Case | None:
         if row is None or found is None:
             return None
         delivery, stored, stop = found
-        attempts = stored_attempts.of_delivery(tx, delivery.id) if delivery.attempt else []
+        attempts = stored_attempts.of_delivery(tx, delivery.id) if delivery.doubted_at else []
         now = tx.now
     proof = newsroom.sightings.since(("absent", delivery.id))
     last = attempts[-1] if attempts else None
@@ -281,6 +310,7 @@ def _frozen(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _
 
 def _begun(newsroom: Newsroom, ready: _Ready, result: Attempt | Refused) -> Started | Why:
     if isinstance(result, Refused):
+        newsroom.ahead.pop(ready.case.row.name, None)
         return _refused(newsroom, ready.case, result)
     newsroom.in_flight.add(result.id)
     newsroom.crash("deliver after start")

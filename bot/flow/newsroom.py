@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 
 from bot.clock import Clock, Random
 from bot.http import Door, Http, Response, server_date
-from bot.model import Attempt
+from bot.model import Attempt, Delivery
 from bot.networks.base import Credentials, Network
 from bot.rules.backoff import safe_calls
 from bot.rules.editorial import Editorial
@@ -21,6 +22,7 @@ from bot.secrets import Keyring, keep_out
 from bot.sources.base import Batch, Source
 from bot.store import Store
 from bot.store.accounts import AccountRow
+from bot.store.articles import Stored
 
 T = TypeVar("T")
 
@@ -113,6 +115,16 @@ class Sightings:
                 del self._seen[what]
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is due on an account, read at once for the next few posts: when (monotonic, and by the store's clock)."""
+
+    read_at: float
+    now: datetime
+    row: AccountRow | None
+    due: deque[tuple[Delivery, Stored]]
+
+
 def _asleep(_: str) -> None:
     return None
 
@@ -142,6 +154,8 @@ class Newsroom:
     last_look: dict[int, str] = field(default_factory=dict)
     #: Attempts that a dead process left open: it held the store alone, so nothing of them can leave any more.
     orphans: frozenset[int] = frozenset()
+    #: What was read ahead, by account; each account's thread has its own.
+    ahead: dict[str, Ahead] = field(default_factory=dict)
     _skews: dict[str, timedelta] = field(default_factory=dict)
     #: Off in a simulation, which has no use for retries within a step.
     patient: bool = True

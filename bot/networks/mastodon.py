@@ -201,6 +201,8 @@ class Mastodon(Network):
         return self.read("GET", f"{self._base}{path}", params=query, headers=self._bearer)
 
     def meaning(self, response: Response) -> SendError | None:
+        if response.status < 300:
+            return None
         words, status = response.words(), response.status
         for listed, pattern, error in _WORDS:
             if status == listed and re.search(pattern, words, re.IGNORECASE):

@@ -331,6 +331,7 @@ def recent(tx: Tx, *, since: datetime, limit: int = 500) -> list[Known]:
     return [known(row) for row in tx.rows(query)]
 
 
+_BY_IDS = select(*STORED).where(articles.c.id.in_(bindparam("ids", expanding=True))).order_by(articles.c.id)
 _BY_ID = select(*STORED).where(articles.c.id == bindparam("is_id"))
 
 
@@ -338,6 +339,11 @@ def by_id(tx: Tx, article: str) -> Stored | None:
     """One article, or None."""
     row = tx.row(_BY_ID, {"is_id": article})
     return stored(row) if row else None
+
+
+def by_ids(tx: Tx, ids: Iterable[str]) -> dict[str, Stored]:
+    """These articles by id."""
+    return {row.id: stored(row) for row in tx.rows(_BY_IDS, {"ids": sorted(set(ids))})}
 
 
 def of_source(tx: Tx, source: str, guids: Iterable[str]) -> list[Stored]:

@@ -31,6 +31,7 @@ from bot.model import (
 from bot.rules.timing import Pacing
 from bot.store.deliveries import delivery
 from bot.store.engine import Tx
+from bot.store.prepared import Prepared
 from bot.store.schema import (
     COUNTING,
     IN_DOUBT,
@@ -111,11 +112,12 @@ class Start:
         if stop is not None:
             return Refused(Why(Reason.STOPPED, str(stop)), stop=stop)
         begun = self._row(tx)
-        number = tx.insert_numbered(attempts, begun)
-        if number is None:
+        inserted = _BEGIN.row(tx, begun)
+        if inserted is None:
             return Refused(moved=True)  # somebody is in flight for this identity
+        number = int(inserted[0])
         here = {"identity": self.identity, "story": self.current.story, "occasion": self.current.occasion}
-        if not tx.insert_unless_there(occupied, {**here, "attempt": number}):
+        if _OCCUPY.row(tx, {**here, "attempt": number}) is None:
             tx.execute(_UNDO, {"number": number})
             return Refused(Why(Reason.SAME_LINK), taken_by=self._occupant(tx))
         if not self._claim(tx, number):
@@ -128,7 +130,7 @@ class Start:
 
     def _account_refuses(self, tx: Tx) -> Refused | None:
         """Lock the account row: from here on nobody else starts on this account."""
-        if tx.row(_FREE, {"is_name": self.current.account, "is_identity": self.identity, "now": tx.now}):
+        if _FREE.row(tx, {"is_name": self.current.account, "is_identity": self.identity, "now": tx.now}):
             return None
         return Refused(Why(Reason.NETWORK_LIMIT), moved=True)
 
@@ -185,7 +187,7 @@ class Start:
             "detail": self.current.route,
             "updated_at": tx.now,
         }
-        return tx.changed(_CLAIM, {"is_id": self.current.id, "is_version": self.current.version, **values}) == 1
+        return _CLAIM.changed(tx, {"is_id": self.current.id, "is_version": self.current.version, **values}) == 1
 
 
 #: The columns of a new attempt that its value has under the same names.
@@ -193,11 +195,14 @@ _AS_STORED = (
     *("delivery", "account", "identity", "action", "generation", "key"),
     *("started_at", "lease_until", "worker", "outcome"),
 )
-_FREE = (
+_BEGIN = Prepared.insert(attempts)
+_OCCUPY = Prepared.insert(occupied)
+_FREE = Prepared(
     select(accounts.c.name)
     .where(
         accounts.c.name == bindparam("is_name"),
         accounts.c.identity == bindparam("is_identity"),
+        accounts.c.live_since.is_not(None),
         accounts.c.breaker.is_(None),
         accounts.c.token_over_at.is_(None),
         or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= bindparam("now", type_=Instant)),
@@ -217,7 +222,7 @@ _TAKEABLE = (
     .where(articles.c.id == deliveries.c.article, articles.c.status == Status.LIVE, ~articles.c.unplanned)
     .exists()
 )
-_CLAIM = (
+_CLAIM = Prepared(
     deliveries.update()
     .where(
         deliveries.c.id == bindparam("is_id"),

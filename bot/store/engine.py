@@ -62,6 +62,8 @@ class Tx:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
+        #: What several intents of the transaction read and none of them changes.
+        self.shared: dict[str, Any] = {}
 
     @property
     def is_postgresql(self) -> bool:
@@ -93,12 +95,12 @@ class Tx:
     def insert_unless_there(self, table: Table, values: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key is there: true if this call made it."""
         # RETURNING says it on both databases; a driver's rowcount of an insert does not (psycopg: -1 in some forms).
-        return self.connection.execute(_returning(table, self.is_postgresql, None), values).first() is not None
+        return self.connection.execute(_returning_one(table, self.is_postgresql), values).first() is not None
 
     def insert_each_unless_there(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows whose keys are free; the others are left as they are."""
         if rows:
-            self.connection.execute(_unless_there(table, self.is_postgresql), list(rows))
+            self.connection.execute(unless_there(table, self.is_postgresql), list(rows))
 
     def insert_or_update(self, table: Table, values: Mapping[str, Any], *, keep: Sequence[str] = ()) -> None:
         """Insert a row, or overwrite the one with its primary key (all columns given but `keep`)."""
@@ -111,24 +113,19 @@ class Tx:
         else:
             self.connection.execute(insert.on_conflict_do_nothing(index_elements=keys))
 
-    def insert_numbered(self, table: Table, values: Mapping[str, Any]) -> int | None:
-        """Insert a row unless it breaks a unique index: its new number, or None."""
-        statement = _returning(table, self.is_postgresql, "id")
-        number: int | None = self.connection.execute(statement, values).scalar()
-        return number
-
 
 _ONE: ColumnElement[int] = literal_column("1", Integer)
 
 
 @cache
-def _unless_there(table: Table, is_postgresql: bool) -> Any:
+def unless_there(table: Table, is_postgresql: bool) -> Any:
+    """An insert that leaves alone what is there already: each database spells it in a dialect of its own."""
     return (postgresql if is_postgresql else sqlite).insert(table).on_conflict_do_nothing()
 
 
 @cache
-def _returning(table: Table, is_postgresql: bool, column: str | None) -> Any:
-    return _unless_there(table, is_postgresql).returning(_ONE if column is None else table.c[column])
+def _returning_one(table: Table, is_postgresql: bool) -> Any:
+    return unless_there(table, is_postgresql).returning(_ONE)
 
 
 class Intent(Protocol[R_co]):

@@ -18,6 +18,7 @@ from bot.store.attempts import charge
 from bot.store.audit import note
 from bot.store.deliveries import mark_dirty
 from bot.store.engine import Tx
+from bot.store.prepared import Prepared
 from bot.store.schema import attempts, deliveries, occupied
 from bot.store.stops import Scope, stopped_by
 
@@ -72,7 +73,7 @@ class Finish:
             **_receipt_columns(self.receipt),
             **changes,
         }
-        return tx.changed(_END, {"is_id": self.attempt.id, "is_outcome": Outcome.OPEN, **values}) == 1
+        return _END.changed(tx, {"is_id": self.attempt.id, "is_outcome": Outcome.OPEN, **values}) == 1
 
     def _move(self, tx: Tx, state: State) -> bool:
         assert self.move is not None
@@ -216,7 +217,7 @@ class EndPending:
             "counts": self.outcome not in PROVED_NOT_OUT,
             **_receipt_columns(self.receipt),
         }
-        if not tx.changed(_END, {"is_id": self.attempt.id, "is_outcome": Outcome.PENDING, **values}):
+        if not _END.changed(tx, {"is_id": self.attempt.id, "is_outcome": Outcome.PENDING, **values}):
             return False
         if self.outcome in PROVED_NOT_OUT:
             release(tx, self.attempt)
@@ -265,11 +266,13 @@ def _move_by_attempt(
     if target is State.SENT and receipt is not None:
         values |= {"sent_at": receipt.at or tx.now, "remote_id": receipt.remote_id, "url": receipt.url}
     named_by = {"is_id": named.delivery, "is_state": state, "is_attempt": named.id}
-    return tx.changed(_MOVE, {**named_by, **values, **changes}) == 1
+    return _MOVE.changed(tx, {**named_by, **values, **changes}) == 1
 
 
-_END = attempts.update().where(attempts.c.id == bindparam("is_id"), attempts.c.outcome == bindparam("is_outcome"))
-_MOVE = (
+_END = Prepared(
+    attempts.update().where(attempts.c.id == bindparam("is_id"), attempts.c.outcome == bindparam("is_outcome"))
+)
+_MOVE = Prepared(
     deliveries.update()
     .where(
         deliveries.c.id == bindparam("is_id"),

@@ -92,10 +92,12 @@ _SHARED_GUARD = select(meta.c.value).where(meta.c.key == _GUARD).with_for_update
 
 def stopped_by(tx: Tx, scopes: Scopes) -> StopSwitch | None:
     """The oldest switch that is on for one of these scopes, read under the guard: for the start of an attempt."""
-    if tx.is_postgresql:
-        tx.row(_SHARED_GUARD)
+    if _GUARD not in tx.shared:  # under the guard they can't change until the transaction ends
+        if tx.is_postgresql:
+            tx.row(_SHARED_GUARD)
+        tx.shared[_GUARD] = switches(tx)
     wanted = {(Scope.ALL, ""), *scopes}
-    return next((switch for switch in switches(tx) if (switch.scope, switch.value) in wanted), None)
+    return next((switch for switch in tx.shared[_GUARD] if (switch.scope, switch.value) in wanted), None)
 
 
 def switches(tx: Tx) -> list[StopSwitch]:
@@ -113,6 +115,7 @@ def _take(tx: Tx, switch: str) -> None:
     lock_accounts(tx)
     tx.execute(accounts.update().values(dirty=True, version=accounts.c.version + 1))
     tx.execute(meta.update().where(meta.c.key == _GUARD).values(value=switch))
+    tx.shared.pop(_GUARD, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
