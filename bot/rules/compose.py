@@ -232,14 +232,26 @@ def _by_hand(written: str, story: _Story, limits: Limits) -> _Draft:
 _ADDRESS = re.compile(r"https?://[^\s\u2068\u2069]+")
 
 
+_LONGER = r"[\w/?&=#%~+@:;-]"
+_GOES_ON = re.compile(_LONGER)
+
+
 def _standing(link: str) -> re.Pattern[str]:
     """The link where it stands whole in a text, not as the beginning of a longer address."""
-    return re.compile(re.escape(link) + r"(?![\w/?&=#%~+@:;-])")
+    return re.compile(f"{re.escape(link)}(?!{_LONGER})")
+
+
+def _stands(link: str, text: str) -> bool:
+    """Does the link stand whole in the text? (To compile a pattern for each link costs more than all the rest.)"""
+    at = text.find(link)
+    while at >= 0 and _GOES_ON.match(text, at + len(link)):
+        at = text.find(link, at + 1)
+    return at >= 0
 
 
 def _carried(text: str, story: _Story) -> str | None:
     """The link by which the post can be found again: ours, else another address of the story, else the first."""
-    if story.link and _standing(story.link).search(text):
+    if story.link and _stands(story.link, text):
         return story.link
     urls = [span.url for span in links_in(text, "scheme")] or _ADDRESS.findall(text)
     own = link_key(story.raw_link) if story.raw_link else None
@@ -332,6 +344,6 @@ def _made(filler: Filler, story: _Story, parts: _Parts) -> str:
             "network": story.network,
         }
     )
-    if story.text_link and not _standing(story.text_link).search(text):
+    if story.text_link and not _stands(story.text_link, text):
         text = f"{text}\n\n{story.text_link}"
     return isolate(text, (story.text_link, *spelled), headline=story.headline)

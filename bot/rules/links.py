@@ -168,6 +168,7 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 _LATIN = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"})
 
 
+@lru_cache(maxsize=1024)
 def slug(text: str) -> str:
     """Lower-case words joined by hyphens; Latin letters lose their accents, other scripts stay."""
     folded = unicodedata.normalize("NFKD", text.casefold().translate(_LATIN))

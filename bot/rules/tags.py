@@ -43,6 +43,7 @@ _PIECE = regex.compile(r"[\p{L}\p{M}\p{Nd}]+")
 _CLOSE = regex.compile(r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]")
 
 
+@lru_cache(maxsize=4096)  # a house uses the same few hundred over and over
 def spell_tag(text: str) -> str | None:
     """The text as one tag, without its sign, or None if none can be made.
 
@@ -138,6 +139,7 @@ def _names_found(text: str, names: dict[str, str]) -> Iterator[str]:
     return (tag for _, _, tag in sorted(places))
 
 
+@lru_cache(maxsize=4096)
 def _folded(text: str) -> str:
     """For comparing: without case, punctuation and spaces."""
     return "".join(_PIECE.findall(unicodedata.normalize("NFC", text.casefold())))

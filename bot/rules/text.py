@@ -49,9 +49,13 @@ def measure(text: str, limits: Limits) -> int:
         return _count(text, limits.unit)
     total = last = 0
     for span in links_in(text, limits.auto_links):
-        total += _count(_REMOTE_MENTION.sub(r"\1", text[last : span.start]), limits.unit) + limits.link_cost
+        total += _count(_local(text[last : span.start]), limits.unit) + limits.link_cost
         last = span.end
-    return total + _count(_REMOTE_MENTION.sub(r"\1", text[last:]), limits.unit)
+    return total + _count(_local(text[last:]), limits.unit)
+
+
+def _local(text: str) -> str:
+    return _REMOTE_MENTION.sub(r"\1", text) if "@" in text else text
 
 
 def _count(text: str, unit: Unit) -> int:

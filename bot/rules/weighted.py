@@ -13,7 +13,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import regex
@@ -173,17 +173,18 @@ def _full(match: regex.Match[str]) -> Iterator[Span]:
 
 def x_links(text: str) -> list[Span]:
     """What X turns into links: addresses, and bare domains under a real top-level domain."""
-    return _links(text, _X, bare=True)
+    return list(_links(text, _X, bare=True))
 
 
 def mastodon_links(text: str) -> list[Span]:
     """What Mastodon turns into links: http(s) addresses under a real top-level domain, any letter in their path."""
-    return _links(text, _MASTODON, bare=False)
+    return list(_links(text, _MASTODON, bare=False))
 
 
-def _links(text: str, dialect: _Dialect, *, bare: bool) -> list[Span]:
+@lru_cache(maxsize=64)  # a text is asked whether it fits, then how long it is, then what it costs
+def _links(text: str, dialect: _Dialect, *, bare: bool) -> tuple[Span, ...]:
     if "." not in text or not (bare or "://" in text):
-        return []
+        return ()
     spans: list[Span] = []
     for match in _pattern(dialect).finditer(text):
         if not _real(match):
@@ -192,7 +193,7 @@ def _links(text: str, dialect: _Dialect, *, bare: bool) -> list[Span]:
             spans.extend(_full(match))
         elif bare:
             spans.extend(_bare(match))
-    return spans
+    return tuple(spans)
 
 
 # -- weight -------------------------------------------------------------------------------------------------------

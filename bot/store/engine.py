@@ -97,21 +97,23 @@ class Tx:
         # RETURNING says it on both databases; a driver's rowcount of an insert does not (psycopg: -1 in some forms).
         return self.connection.execute(_returning_one(table, self.is_postgresql), values).first() is not None
 
-    def insert_each_unless_there(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows whose keys are free; the others are left as they are."""
-        if rows:
-            self.connection.execute(unless_there(table, self.is_postgresql), list(rows))
+    def insert_each_unless_there(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert the rows whose keys are free; the others are left as they are. How many are new."""
+        if not rows:
+            return 0
+        return self.connection.execute(unless_there(table, self.is_postgresql), list(rows)).rowcount
 
     def insert_or_update(self, table: Table, values: Mapping[str, Any], *, keep: Sequence[str] = ()) -> None:
         """Insert a row, or overwrite the one with its primary key (all columns given but `keep`)."""
-        dialect = postgresql if self.is_postgresql else sqlite
-        keys = [column.name for column in table.primary_key]
-        insert = dialect.insert(table).values(**values)
-        fresh = {name: insert.excluded[name] for name in values if name not in keys and name not in keep}
-        if fresh:
-            self.connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=fresh))
-        else:
-            self.connection.execute(insert.on_conflict_do_nothing(index_elements=keys))
+        self.insert_or_update_each(table, [values], keep=keep)
+
+    def insert_or_update_each(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()
+    ) -> None:
+        """The same for many rows of the same columns."""
+        if rows:
+            statement = _or_update(table, self.is_postgresql, tuple(rows[0]), tuple(keep))
+            self.connection.execute(statement, list(rows))
 
 
 _ONE: ColumnElement[int] = literal_column("1", Integer)
@@ -121,6 +123,16 @@ _ONE: ColumnElement[int] = literal_column("1", Integer)
 def unless_there(table: Table, is_postgresql: bool) -> Any:
     """An insert that leaves alone what is there already: each database spells it in a dialect of its own."""
     return (postgresql if is_postgresql else sqlite).insert(table).on_conflict_do_nothing()
+
+
+@cache
+def _or_update(table: Table, is_postgresql: bool, columns: tuple[str, ...], keep: tuple[str, ...]) -> Any:
+    keys = [column.name for column in table.primary_key]
+    insert = (postgresql if is_postgresql else sqlite).insert(table)
+    fresh = {name: insert.excluded[name] for name in columns if name not in keys and name not in keep}
+    if fresh:
+        return insert.on_conflict_do_update(index_elements=keys, set_=fresh)
+    return insert.on_conflict_do_nothing(index_elements=keys)
 
 
 @cache

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
-from bot.model import MOVES, Delivery, Move, Priority, Reason, State, Why
+from bot.model import Delivery, Move, Priority, Reason, State, Why
 from bot.store.accounts import lock_accounts
 from bot.store.deliveries import mark_dirty, move, whys_from_json, whys_to_json
 from bot.store.engine import Tx
+from bot.store.prepared import Prepared
 from bot.store.schema import accounts, articles, decisions, deliveries
 
 
@@ -79,40 +80,33 @@ class Plan:
 
     def apply(self, tx: Tx) -> int:
         """How many deliveries are new."""
-        made = 0
         touched = {item.account for plan in self.plans for item in plan.new}
         touched |= {item.current.account for plan in self.plans for item in plan.refresh}
         mark_dirty(tx, touched)
-        for plan in self.plans:
-            if tx.changed(
-                articles.update()
-                .where(articles.c.id == plan.article, articles.c.revision == plan.revision, articles.c.unplanned)
-                .values(unplanned=False)
-            ):
-                self._decide(tx, plan)
-                made += self._deliver(tx, plan)
-        return made
+        valid = [plan for plan in self.plans if self._still_so(tx, plan)]
+        tx.insert_or_update_each(decisions, [self._decision(tx, plan, one) for plan in valid for one in plan.decisions])
+        for plan in valid:
+            self._refresh(tx, plan)
+        new = [_row(tx, plan, one, self.rules) for plan in valid for one in plan.new]
+        return tx.insert_each_unless_there(deliveries, new)
 
-    def _decide(self, tx: Tx, plan: Planned) -> None:
-        for decision in plan.decisions:
-            tx.insert_or_update(
-                decisions,
-                {
-                    "article": plan.article,
-                    "account": decision.account,
-                    "rules": self.rules,
-                    "revision": plan.revision,
-                    "yes": decision.yes,
-                    "reasons": whys_to_json(decision.reasons),
-                    "trace": list(decision.trace),
-                    "at": tx.now,
-                },
-            )
+    def _still_so(self, tx: Tx, plan: Planned) -> bool:
+        """Take the article's revision for planned, unless it changed or another worker was faster."""
+        return _PLANNED.changed(tx, {"is_id": plan.article, "is_revision": plan.revision, "unplanned": False}) == 1
 
-    def _deliver(self, tx: Tx, plan: Planned) -> int:
-        made = 0
-        for new in plan.new:
-            made += tx.insert_unless_there(deliveries, _row(tx, plan, new, self.rules))
+    def _decision(self, tx: Tx, plan: Planned, decision: DecisionRow) -> dict[str, Any]:
+        return {
+            "article": plan.article,
+            "account": decision.account,
+            "rules": self.rules,
+            "revision": plan.revision,
+            "yes": decision.yes,
+            "reasons": whys_to_json(decision.reasons),
+            "trace": list(decision.trace),
+            "at": tx.now,
+        }
+
+    def _refresh(self, tx: Tx, plan: Planned) -> None:
         for refresh in plan.refresh:
             current = refresh.current
             changes = {**refresh.changes, "rules": self.rules, "revision": plan.revision}
@@ -128,7 +122,13 @@ class Plan:
                     )
                     .values(updated_at=tx.now, version=current.version + 1, **changes)
                 )
-        return made
+
+
+_PLANNED = Prepared(
+    articles.update().where(
+        articles.c.id == bindparam("is_id"), articles.c.revision == bindparam("is_revision"), articles.c.unplanned
+    )
+)
 
 
 def _row(tx: Tx, plan: Planned, new: NewDelivery, rules: int) -> dict[str, Any]:
@@ -172,6 +172,18 @@ class Timed:
     why: tuple[Why, ...]
     move: Move | None = None
 
+    @property
+    def is_news(self) -> bool:
+        """Does the store not say so already?"""
+        return (self.due_at, self.why) != (self.current.due_at, self.current.due_why)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The columns to set, and which delivery is meant, as it was read."""
+        current = self.current
+        columns = {"due_at": self.due_at, "due_why": whys_to_json(self.why)}
+        return {"is_id": current.id, "is_version": current.version, **columns}
+
 
 @dataclass(frozen=True, slots=True)
 class SetTimes:
@@ -193,28 +205,18 @@ class SetTimes:
             .values(dirty=False)
         )
         for timed in self.times:
-            current = timed.current
             if timed.move is not None:
-                target = MOVES[current.state, timed.move]
-                changes: dict[str, Any] = {
-                    "state": target,
-                    "reason": timed.why[0].reason,
-                    "detail": timed.why[0].detail,
-                    "updated_at": tx.now,
-                    "version": current.version + 1,
-                    "due_at": None,
-                }
-            else:
-                changes = {"due_at": timed.due_at, "due_why": whys_to_json(timed.why)}
-            tx.execute(
-                deliveries.update()
-                .where(
-                    deliveries.c.id == current.id,
-                    deliveries.c.version == current.version,
-                    deliveries.c.state == State.WAITING,
-                )
-                .values(**changes)
-            )
+                move(tx, timed.current, timed.move, timed.why[0], due_at=None)
+        times = [timed for timed in self.times if timed.move is None and timed.is_news]
+        if times:
+            tx.execute(_SET_TIME, [timed.parameters for timed in times])
+
+
+_SET_TIME = deliveries.update().where(
+    deliveries.c.id == bindparam("is_id"),
+    deliveries.c.version == bindparam("is_version"),
+    deliveries.c.state == State.WAITING,
+)
 
 
 # -- reads --------------------------------------------------------------------------------------------------------
