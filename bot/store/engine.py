@@ -62,6 +62,7 @@ class Tx:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
+        self._cursor: Any = None
         #: What several intents of the transaction read and none of them changes.
         self.shared: dict[str, Any] = {}
 
@@ -74,6 +75,21 @@ class Tx:
         """Run a statement. Those that run once per post are made once, as constants with bound parameters: to build one
         costs five times what it costs to run it."""
         return self.connection.execute(statement, parameters)
+
+    def driver(self, sql: str, parameters: Any) -> Any:
+        """Run SQL as the driver spells it (see `bot.store.prepared`): the driver's cursor."""
+        if self._cursor is None:
+            self._cursor = self.connection.connection.cursor()
+        dialect = self.connection.dialect
+        errors: Any = dialect.loaded_dbapi.Error
+        try:
+            self._cursor.execute(sql, parameters)
+        except errors as error:
+            lost = dialect.is_disconnect(error, self.connection.connection, self._cursor)
+            raise DBAPIError.instance(
+                sql, None, error, errors, hide_parameters=True, connection_invalidated=lost, dialect=dialect
+            ) from error
+        return self._cursor
 
     def changed(self, statement: Executable, parameters: Any = None) -> int:
         """Run a conditional update or delete: how many rows it changed."""
@@ -97,11 +113,10 @@ class Tx:
         # RETURNING says it on both databases; a driver's rowcount of an insert does not (psycopg: -1 in some forms).
         return self.connection.execute(_returning_one(table, self.is_postgresql), values).first() is not None
 
-    def insert_each_unless_there(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert the rows whose keys are free; the others are left as they are. How many are new."""
-        if not rows:
-            return 0
-        return self.connection.execute(unless_there(table, self.is_postgresql), list(rows)).rowcount
+    def insert_each_unless_there(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows whose keys are free; the others are left as they are."""
+        if rows:
+            self.connection.execute(unless_there(table, self.is_postgresql), list(rows))
 
     def insert_or_update(self, table: Table, values: Mapping[str, Any], *, keep: Sequence[str] = ()) -> None:
         """Insert a row, or overwrite the one with its primary key (all columns given but `keep`)."""

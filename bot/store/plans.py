@@ -78,8 +78,7 @@ class Plan:
     rules: int
     lock: str = ""
 
-    def apply(self, tx: Tx) -> int:
-        """How many deliveries are new."""
+    def apply(self, tx: Tx) -> None:
         touched = {item.account for plan in self.plans for item in plan.new}
         touched |= {item.current.account for plan in self.plans for item in plan.refresh}
         mark_dirty(tx, touched)
@@ -88,7 +87,7 @@ class Plan:
         for plan in valid:
             self._refresh(tx, plan)
         new = [_row(tx, plan, one, self.rules) for plan in valid for one in plan.new]
-        return tx.insert_each_unless_there(deliveries, new)
+        tx.insert_each_unless_there(deliveries, new)
 
     def _still_so(self, tx: Tx, plan: Planned) -> bool:
         """Take the article's revision for planned, unless it changed or another worker was faster."""

@@ -105,7 +105,8 @@ class Stock:
         decided = [DecisionRow(account=name, yes=name == account, reasons=(WHY,)) for name in sorted(names)]
         self.again(article)
         planned = Planned(article=article, story=article, revision=revision, decisions=tuple(decided), new=(new,))
-        assert self.store.commit(Plan((planned,), 1)) == 1
+        self.store.commit(Plan((planned,), 1))
+        assert self.read(identity).article == article
 
     def again(self, article: str) -> None:
         """The article is unplanned again."""

@@ -9,15 +9,16 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import select, text
 
 from bot.model import Attempt, Move, Outcome
 from bot.store import Store, Tx, attempts
-from bot.store.accounts import by_name
+from bot.store.accounts import by_name, lock_accounts
 from bot.store.attempts import Refused
 from bot.store.deliveries import MoveDelivery
 from bot.store.engine import Intent
@@ -28,7 +29,7 @@ from bot.store.schema import article_keys, articles, occupied
 from bot.store.stops import Lift, Scope, Stop
 from bot.testing.clock import START, ManualClock
 from tests.conftest import empty_database
-from tests.store.stock import WHY, Stock, finishing, starting
+from tests.store.stock import RECEIPT, WHY, Stock, finishing, starting
 
 ROOT = Path(__file__).parents[2]
 RACERS = 4
@@ -239,34 +240,42 @@ def test_two_starts_of_one_delivery_wait_for_each_other_and_one_begins(postgres:
     assert other.ended() == Refused(moved=True)
 
 
-def test_all_take_the_accounts_row_first_so_that_none_waits_in_a_circle(postgres: Store) -> None:
+def test_all_take_the_accounts_row_first_so_that_none_waits_in_a_circle(postgres: Store, postgres_url: str) -> None:
     """A start's insert waits for the outcome of the attempt in flight; that outcome must not wait for the start."""
     stock = Stock(postgres)
     current = stock.waiting()
-    taken: list[str] = []
 
-    @event.listens_for(postgres.engine, "before_cursor_execute")
-    def take(connection: Any, cursor: Any, sql: str, *_: Any) -> None:
-        words = sql.split()
-        if words[0] != "SELECT" or "FOR UPDATE" in sql:
-            taken.append(words[{"UPDATE": 1, "DELETE": 2, "INSERT": 2}.get(words[0], 3)])
+    def first(intent: Intent[Any]) -> Any:
+        """Who holds the account's row keeps the intent from everything else that it writes."""
+        with postgres.engine.connect() as connection, connection.begin():
+            lock_accounts(Tx(connection, START))
+            other = Other(postgres_url, intent)
+            other.waits(postgres)
+            written = connection.execute(text(_WRITTEN_BY_WHO_WAITS)).scalars().all()
+        assert set(written) <= {"accounts"}, type(intent).__name__
+        return other.ended()
 
-    def first(intent: Intent[Any]) -> str:
-        taken.clear()
-        assert postgres.commit(intent) is not False
-        return taken[0]
-
-    assert first(SetTimes("desk", -1, (Timed(current, START, ()),))) == "accounts"
-    assert first(starting(current)) == "accounts"
-    attempt = stock.attempt_of(current.id)
+    first(SetTimes("desk", -1, (Timed(current, START, ()),)))
+    attempt = first(starting(current))
+    assert isinstance(attempt, Attempt)
     doubt = {"doubted_at": START}
-    assert first(finishing(attempt, Outcome.UNKNOWN, Move.MAYBE_SENT, changes=doubt)) == "accounts"
-    assert first(Settle(attempt=stock.attempt(attempt), move=Move.ABSENT, why=WHY)) == "accounts"
-    hold = MoveDelivery(current=stock.read(current.id), move=Move.HOLD, why=WHY, who="ann")
-    assert first(hold) == "accounts"
-    assert first(STOP) == "accounts"
-    assert first(Lift("s", "ann")) == "accounts"
-    assert first(Expire(stock.started(stock.waiting(2)))) == "accounts"
+    assert first(finishing(attempt, Outcome.UNKNOWN, Move.MAYBE_SENT, changes=doubt))
+    assert first(Settle(attempt=stock.attempt(attempt), move=Move.ABSENT, why=WHY))
+    assert first(MoveDelivery(current=stock.read(current.id), move=Move.HOLD, why=WHY, who="ann"))
+    first(STOP)
+    assert first(Lift("s", "ann"))
+    sent = stock.started(stock.waiting(2))
+    assert first(replace(finishing(sent, Outcome.RECEIPT, Move.RECEIPT, receipt=RECEIPT), shifts=False))
+    assert first(Expire(stock.started(stock.waiting(3))))
+
+
+#: An insert, update or delete takes this lock on its table before it waits for a row.
+_WRITTEN_BY_WHO_WAITS = """
+SELECT relation::regclass::text FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation::regclass::text !~ '_'
+AND pid IN (
+  SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+)
+"""
 
 
 def test_a_writer_on_sqlite_waits_for_another_process(sqlite_url: str) -> None:
