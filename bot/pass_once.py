@@ -30,6 +30,8 @@ LOOKS = 16
 UNCLEAR_FOR = 120.0
 # A folder asks for another look after 2 s where a file may still be written; no other source comes back so soon.
 SOON = timedelta(seconds=3)
+# Steps that act by the clock: the networks are asked for the time first.
+BY_THE_CLOCK = ("schedule", "deliver")
 # How often it is tried meanwhile.
 UNCLEAR_EVERY = 1.0
 
@@ -47,6 +49,8 @@ def run_once(app: App, only: str | None = None, *, stopping: threading.Event | N
     began = app.store.now()
     try:
         if only is not None:
+            if only in BY_THE_CLOCK:
+                check.run(app.newsroom)  # by a wrong clock posts would be too old, or go too early
             one_pass.steps[only]()
         else:
             one_pass.whole()

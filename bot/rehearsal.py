@@ -235,6 +235,7 @@ def _wanted(now: datetime) -> Mapping[Table, ColumnElement[bool] | None]:
 def run(app: App, *, online: bool = False) -> Rehearsed:
     """Everything that a real run would do at its start but send, on a copy (`rehearsal`). Raises StoreError."""
     room = app.newsroom
+    room.unasked = set()  # no network tells the time here unless it is asked for the login
     finding = begin(app)
     asked = [name for name, account in sorted(room.accounts.items()) if online and not account.network.local]
     login = {name: _asked(app, name) for name in asked}

@@ -2,7 +2,8 @@
 
 Each step has a thread of its own that sleeps until it is woken: by another step's commit, by a timer for the next known
 time, or by the safety net's slow tick (APScheduler holds the timers and nothing else; the truth is in rows). Sources
-are looked at in a pool, so that one that hangs delays no other; each account that has something due has a thread.
+are looked at and accounts checked in pools, so that one that hangs delays no other; each account that has something due
+has a thread.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TICK = {
     "reconcile": timedelta(seconds=5),
     "watch": timedelta(seconds=15),
 }
-# Looks under way at once: a source that hangs takes one place until its deadline (30 s), never all.
+# Looks, and checks, under way at once: a source that hangs takes one place until its deadline (30 s), never all.
 LOOKS = 16
 # A stop waits so long for what is on the wire: a request's whole time and the write of its outcome.
 STOP_WITHIN = 25.0
@@ -59,6 +60,7 @@ class Worker:
         self._again: set[str] = set()
         self._pool_lock = threading.Lock()
         self._looks = ThreadPoolExecutor(LOOKS, "look")
+        self._checks = ThreadPoolExecutor(LOOKS, "check")
         self._sends = ThreadPoolExecutor(max(app.settings.workers, len(app.newsroom.accounts), 1), "account")
         self._unwatch: list[Callable[[], None]] = []
         self._scheduler: Any = None
@@ -92,6 +94,7 @@ class Worker:
         for thread in self._threads:
             thread.join(max(0.1, deadline - self.newsroom.clock.monotonic()))
         self._looks.shutdown(wait=False, cancel_futures=True)
+        self._checks.shutdown(wait=False, cancel_futures=True)
         self._sends.shutdown(wait=False, cancel_futures=True)
         self._leave()
         log.info("stopped", in_time=all(in_time))
@@ -177,7 +180,8 @@ class Worker:
         return look
 
     def _check(self) -> None:
-        check.run(self.newsroom)
+        for name in check.begin(self.newsroom):
+            self._submit(self._checks, f"check {name}", check.one, self.newsroom, name)
 
     def _plan(self) -> None:
         plan.run(self.newsroom)

@@ -2,7 +2,7 @@
 
 The first publish of an account waits for one good check; its answer names the identity that history hangs on. Later
 checks notice a dead login before a post does, and end a breaker. Tokens are renewed here, once, under a lock in the
-store, and stored before they are used.
+store, and stored before they are used. The first round after a start also hears from the networks what time it is.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ class Parked:
     words: str
 
 
-def due(row: AccountRow, now: datetime, *, live: bool, skewed: bool) -> bool:
+def due(row: AccountRow, now: datetime, *, asks_time: bool) -> bool:
     """Is it time to ask who we are? Rehearsing accounts are asked only by hand. Pure.
 
-    `skewed`: our clock and the networks' disagree so far that nothing is published; each answer tells the time anew.
+    `asks_time`: our clock and the networks' disagree so far that nothing is published, or none of them was heard since
+    the start; each answer tells the time anew.
     """
-    if not live:
+    if row.live_since is None:
         return False
     if row.probe_at is not None and row.probe_at > now:
         return False
     stale = row.checked_at is None or now - row.checked_at >= EVERY
-    return stale or skewed or row.identity is None or row.breaker is not None or row.token_over_at is not None
+    return stale or asks_time or row.identity is None or row.breaker is not None or row.token_over_at is not None
 
 
 def parked(error: SendError) -> Parked:
@@ -64,22 +65,51 @@ def parked(error: SendError) -> Parked:
 
 
 def run(newsroom: Newsroom) -> bool:
-    """Check every account that is due. True if one came back or was lost."""
+    """Check every account that is due, one after the other (the worker has a thread for each). True if one came back
+    or was lost."""
+    return sum([one(newsroom, name) for name in begin(newsroom)]) > 0
+
+
+def begin(newsroom: Newsroom) -> list[str]:
+    """The accounts that are due for a check. In the first round after a start those are too that can tell the time."""
     with newsroom.store.read() as tx:
-        rows = stored_accounts.all_accounts(tx)
+        rows = {name: row for name, row in stored_accounts.all_accounts(tx).items() if name in newsroom.accounts}
         now = tx.now
-    changed = False
-    for name, row in rows.items():
-        if name in newsroom.accounts and due(
-            row, now, live=row.live_since is not None, skewed=newsroom.parked_by_clock
-        ):
-            was_good = row.identity is not None and row.breaker is None and row.token_over_at is None
-            good = (row.token_over_at is None or renew(newsroom, name)) and confirm_identity(newsroom, name)
-            changed = changed or good != was_good
-    if changed:
+    if newsroom.unasked is None:
+        networks = {name: newsroom.accounts[name].network for name in rows}
+        telling = {name: row for name, row in rows.items() if not networks[name].local}
+        newsroom.unasked = {
+            name for name, row in telling.items() if due(row, now, asks_time=networks[name].reads_are_free)
+        }
+        newsroom.wake("schedule")
+    return [name for name, row in rows.items() if due(row, now, asks_time=_asks_time(newsroom, name))]
+
+
+def _asks_time(newsroom: Newsroom, name: str) -> bool:
+    return newsroom.parked_by_clock or (newsroom.time_unheard and name in (newsroom.unasked or ()))
+
+
+def one(newsroom: Newsroom, name: str) -> bool:
+    """Check one account, unless others did meanwhile what it was for. True if it came back or was lost."""
+    was_unheard = newsroom.time_unheard
+    with newsroom.store.read() as tx:
+        row = stored_accounts.by_name(tx, name)
+        still_due = row is not None and due(row, tx.now, asks_time=_asks_time(newsroom, name))
+    try:
+        changed = row is not None and still_due and _asked_anew(newsroom, row)
+    finally:
+        if newsroom.unasked is not None:
+            newsroom.unasked.discard(name)  # answered or not: an outage of a network holds up the others only once
+    if changed or was_unheard != newsroom.time_unheard:
         newsroom.wake("schedule")
         newsroom.wake("deliver")
     return changed
+
+
+def _asked_anew(newsroom: Newsroom, row: AccountRow) -> bool:
+    was_good = row.identity is not None and row.breaker is None and row.token_over_at is None
+    good = (row.token_over_at is None or renew(newsroom, row.name)) and confirm_identity(newsroom, row.name)
+    return good != was_good
 
 
 def confirm_identity(newsroom: Newsroom, account: str) -> bool:

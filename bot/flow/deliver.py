@@ -152,7 +152,7 @@ def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started 
     """Begin an attempt for what is due first on an account. None: nothing is due. A reason: it may not go now."""
     clocks = newsroom.clock.now(), newsroom.clock.monotonic()
     newsroom.ahead.pop(account, None)
-    if newsroom.parked_by_clock:
+    if newsroom.parked_by_clock or newsroom.may_be_early(account):
         return Why(Reason.CLOCK_SKEW)
     case = _case(newsroom, account)
     if case is None:
@@ -162,6 +162,8 @@ def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started 
     if ruled is not None and ruled.why.reason is Reason.LOST_REPLY and case.last is not None:
         seen = look_again(newsroom, case.delivery, case.last, case.row)
         return start(newsroom, account, looked=True) if seen else ruled.why
+    if ruled is not None and ruled.why.reason is Reason.STALE and newsroom.time_unheard:
+        return Why(Reason.CLOCK_SKEW)
     if ruled is not None:
         return _rule_out(newsroom, case, ruled)
     if case.frozen is None and moved_on(newsroom, case.stored):

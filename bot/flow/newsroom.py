@@ -157,6 +157,8 @@ class Newsroom:
     #: What was read ahead, by account; each account's thread has its own.
     ahead: dict[str, Ahead] = field(default_factory=dict)
     _skews: dict[str, timedelta] = field(default_factory=dict)
+    #: Accounts whose networks were not asked yet since the start, and may still tell the time. None: nobody was asked.
+    unasked: set[str] | None = None
     #: Off in a simulation, which has no use for retries within a step.
     patient: bool = True
 
@@ -211,6 +213,16 @@ class Newsroom:
     def parked_by_clock(self) -> bool:
         """Do the clocks disagree so far that nothing may be published (a wrong clock must not make a day stale)?"""
         return abs(self.skew) > SKEW_PARKS
+
+    @property
+    def time_unheard(self) -> bool:
+        """Did no network tell the time since the start, and one still may? Our clock then rules nothing out."""
+        return not self._skews and (self.unasked is None or bool(self.unasked))
+
+    def may_be_early(self, account: str) -> bool:
+        """Is this account's network still to tell the time? Nothing goes out there before: an embargo may run."""
+        unasked = self.unasked is None or account in self.unasked
+        return unasked and self.time_unheard and not self.accounts[account].network.local
 
     def safely(self, call: Callable[[], T]) -> T:
         """A call that changes nothing, tried up to three times after trouble on the way (tenacity; see the rule)."""

@@ -106,7 +106,9 @@ def run(newsroom: Newsroom) -> bool:
         with newsroom.store.read() as tx:
             rhythm = rhythm_of(newsroom, tx, row)
             now = tx.now
-        newsroom.store.commit(SetTimes(row.name, row.version, retime(now, rhythm)))
+        times, unsure = retime(now, rhythm), newsroom.time_unheard
+        kept = tuple(timed for timed in times if timed.move is not Move.RULED_OUT) if unsure else times
+        newsroom.store.commit(SetTimes(row.name, row.version, kept, settled=len(kept) == len(times)))
     if rows:
         newsroom.wake("deliver")
     return bool(rows)

@@ -186,11 +186,13 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class SetTimes:
-    """Intent: an account's timetable. What moved meanwhile keeps its time; the account stays dirty if it changed."""
+    """Intent: an account's timetable. What moved meanwhile keeps its time; the account stays dirty if it changed, or
+    if this was not all of it (`settled`)."""
 
     account: str
     account_version: int
     times: tuple[Timed, ...]
+    settled: bool = True
 
     @property
     def lock(self) -> str:
@@ -201,7 +203,7 @@ class SetTimes:
         tx.execute(
             accounts.update()
             .where(accounts.c.name == self.account, accounts.c.version == self.account_version)
-            .values(dirty=False)
+            .values(dirty=not self.settled)
         )
         for timed in self.times:
             if timed.move is not None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
+from bot.flow import check, deliver, schedule
+from bot.flow.newsroom import Newsroom
 from bot.model import Priority, Reason, State
 from bot.rules.editorial import Schedule
 from bot.testing.clock import START, ManualClock
@@ -132,20 +135,22 @@ def test_p41_a_clock_set_while_a_post_is_unclear_never_doubles_it(
     assert {one.state for one in desk.all()} <= {State.SENT, State.HELD}
 
 
+class Dated(FakeServer):
+    """A server that tells the true time in every answer."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self._true = clock.monotonic
+
+    def answer(self, *parts: Any) -> Any:
+        told = super().answer(*parts)
+        true = START + timedelta(seconds=self._true() - 1_000.0)
+        told.headers["Date"] = format_datetime(true.replace(microsecond=0), usegmt=True)
+        return told
+
+
 def test_p41_a_clock_five_minutes_off_the_networks_parks_and_comes_back(house: OpenHouse, clock: ManualClock) -> None:
     """A wrong clock must not make a day of posts stale: publishing rests until the clocks agree."""
-
-    class Dated(FakeServer):
-        """A server that tells the true time in every answer."""
-
-        def answer(self, *parts: Any) -> Any:
-            from email.utils import format_datetime
-
-            told = super().answer(*parts)
-            true = START + timedelta(seconds=clock.monotonic() - 1_000.0)
-            told.headers["Date"] = format_datetime(true.replace(microsecond=0), usegmt=True)
-            return told
-
     desk = house(server=Dated(clock), caps={"gap": "5m"}, max_age="1h")
     desk.show(article(1), article(2))
     assert len(desk.server.posts) == 1
@@ -157,6 +162,73 @@ def test_p41_a_clock_five_minutes_off_the_networks_parks_and_comes_back(house: O
     clock.step_wall(-2 * HOUR)
     pass_time(desk.room, MINUTE)
     assert len(desk.server.posts) == 2
+
+
+def planned(house: House) -> None:
+    """A post that waits for its slot while no worker runs any more."""
+    house.show(article(1))
+    assert {one.state for one in house.all()} == {State.WAITING}
+
+
+def every_order(room: Newsroom) -> None:
+    """The steps as threads may happen to run them: those that go by the clock before the networks are asked."""
+    schedule.run(room)
+    deliver.run(room)
+    settle_down(room)
+
+
+def test_p41_a_worker_that_starts_two_days_ahead_rules_nothing_out_and_posts_nothing(
+    house: OpenHouse, clock: ManualClock
+) -> None:
+    desk = house(server=Dated(clock), rules=slots("15:00"))
+    planned(desk)
+    clock.step_wall(timedelta(days=2))
+    room = desk.newsroom("worker-2")
+    every_order(room)
+    assert room.parked_by_clock
+    assert {one.state for one in desk.all()} == {State.WAITING}
+    assert desk.server.posts == []
+    clock.step_wall(-timedelta(days=2))
+    pass_time(room, HOUR, step=MINUTE)
+    assert desk.times() == [datetime(2026, 11, 24, 15, 0, tzinfo=UTC)]
+
+
+def test_p93_a_worker_that_starts_an_hour_ahead_lets_no_embargoed_post_out(
+    house: OpenHouse, clock: ManualClock
+) -> None:
+    desk = house(server=Dated(clock))
+    desk.show(article(1, embargo_until=clock.now() + 30 * MINUTE))
+    clock.step_wall(HOUR)
+    room = desk.newsroom("worker-2")
+    every_order(room)
+    assert desk.server.posts == []
+
+
+def test_p41_an_outage_at_the_start_keeps_what_is_too_old_only_until_everybody_was_asked(house: OpenHouse) -> None:
+    """Without any `Date` our own clock decides, as P41 binds it."""
+    desk = house("one", "two", rules=slots("15:00"))
+    planned(desk)
+    desk.clock.advance(timedelta(days=1))
+    desk.server.down = True
+    room = desk.newsroom("worker-2")
+    schedule.run(room)
+    assert {one.state for one in desk.all()} == {State.WAITING}
+    first, second = check.begin(room)
+    check.one(room, first)
+    schedule.run(room)
+    assert {one.state for one in desk.all()} == {State.WAITING}
+    check.one(room, second)
+    schedule.run(room)
+    assert desk.states() == {(State.SKIPPED, Reason.STALE): 2}
+
+
+def test_a_start_asks_accounts_only_until_one_network_told_the_time(house: OpenHouse, clock: ManualClock) -> None:
+    """`run --once` from cron starts every minute; the hourly check is enough for who we are."""
+    desk = house("one", "two", server=Dated(clock))
+    before = len(desk.server.requests)
+    for number in range(5):
+        settle_down(desk.newsroom(f"worker-{number}"))
+    assert [path for _, path, _ in desk.server.requests[before:]] == ["/me"] * 5
 
 
 def test_p42_what_came_at_night_leaves_from_six_on_in_order_at_the_gap(house: OpenHouse) -> None:
