@@ -17,7 +17,7 @@ from bot.rules.links import link_key
 from bot.store.audit import note
 from bot.store.deliveries import rule_out
 from bot.store.engine import Tx
-from bot.store.identity import KNOWN, STRONG, add_keys, claim_keys, hand_over, known, owners_of
+from bot.store.identity import KNOWN, STRONG, add_keys, claim_keys, hand_over, known, merge, owners_of
 from bot.store.schema import ARTICLE_HELD, UNPLANNED, article_keys, articles, deliveries, revisions
 
 
@@ -131,28 +131,37 @@ def record_new(tx: Tx, news: Sequence[NewArticle]) -> list[str]:
     """Insert new articles together, ten thousand at a first look if need be: for each the id of the one that stands.
 
     All keys are claimed first; who finds a strong key in another's hands (of this batch, of another process) has lost,
-    and hands its own keys to the winner.
+    and hands its own keys to the winner. Links in the hands of several make all of these one story.
     """
     claim_keys(tx, [(key, new.id) for new in news for key in new.keys])
     owners = owners_of(tx, [key for new in news for key in new.keys if key.kind in STRONG])
-    standing: list[str] = []
     winners: list[NewArticle] = []
     lost: dict[str, str] = {}
+
+    def standing(article: str) -> str:
+        while article in lost:  # who lost itself has nothing to give: on to the one that stands
+            article = lost[article]
+        return article
+
     for new in news:
         other = next((owners[key] for key in new.keys if owners.get(key, new.id) != new.id), None)
-        while other in lost:  # who lost itself has nothing to give: on to the one that stands
-            other = lost[other]
         if other is None:
             winners.append(new)
         else:
-            lost[new.id] = other
-            hand_over(tx, new.id, other, new.keys)
-            note(tx, "article_attached", other, {"source": new.article.source, "guid": new.article.guid})
-        standing.append(other or new.id)
+            lost[new.id] = standing(other)
+            hand_over(tx, new.id, lost[new.id], new.keys)
+            note(tx, "article_attached", lost[new.id], {"source": new.article.source, "guid": new.article.guid})
     rows = [new.row(tx.now) for new in winners]
     tx.insert(articles, rows)
     tx.insert(revisions, [{"article": row["id"], "number": 1, "data": row["data"], "seen_at": tx.now} for row in rows])
-    return standing
+    for new in news:
+        links = {owners[key] for key in new.keys if key.kind is KeyKind.LINK} if new.id in lost else ()
+        for other in sorted(links):
+            one, two = standing(new.id), standing(other)
+            if one != two:
+                survivor = merge(tx, one, two)
+                lost[two if survivor == one else one] = survivor
+    return [standing(new.id) for new in news]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

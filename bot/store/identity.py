@@ -13,7 +13,7 @@ from bot.rules.duplicates import Key, KeyKind, Known
 from bot.store.audit import note
 from bot.store.deliveries import rule_out
 from bot.store.engine import Tx
-from bot.store.schema import article_keys, articles, deliveries, occupied
+from bot.store.schema import article_keys, articles, deliveries, occupied, revisions
 
 # Sightings are written down once a day, not at each poll: enough for keys that live 400 days.
 SIGHTING = timedelta(days=1)
@@ -47,6 +47,8 @@ def owner(tx: Tx, keys: Sequence[Key]) -> str | None:
 
 #: States in which a post is out, or may be.
 OUT = (State.SENDING, State.SENT, State.UNKNOWN)
+#: What an article says, and where it comes from.
+CONTENT = ("source", "guid", "headline", "link", "data", "digest", "hold", "hold_note")
 #: Keys that decide by themselves who an article is.
 STRONG = (KeyKind.GUID, KeyKind.LINK)
 # SQLite binds at most 32,766 variables in a statement (sqlite.org/limits.html); small parts plan well, too.
@@ -109,8 +111,10 @@ def add_keys(tx: Tx, article: str, keys: Iterable[Key]) -> str:
 
 
 def merge(tx: Tx, one: str, other: str) -> str:
-    """Two articles turn out to be one story. What is out (or may be) wins, else the older; keys and story follow."""
+    """Two articles turn out to be one story. What is out (or may be) wins, then what was not taken back, then the
+    older. Keys, story and wishes follow; the survivor is planned anew, for accounts that only the other had reached."""
     survivor, loser = _rank(tx, one, other)
+    _hand_on(tx, loser, survivor)
     tx.execute(article_keys.update().where(article_keys.c.article == loser).values(article=survivor))
     tx.execute(
         articles.update()
@@ -130,10 +134,30 @@ def merge(tx: Tx, one: str, other: str) -> str:
     return survivor
 
 
+def _hand_on(tx: Tx, loser: str, survivor: str) -> None:
+    """What the survivor takes over: a person's wishes; and if it was taken back while the other one lives on (its
+    source gave the story another id), what the other one says."""
+    rows = {row.id: row for row in tx.rows(select(articles).where(articles.c.id.in_([loser, survivor])))}
+    if len(rows) < 2:
+        return
+    old, new = rows[loser], rows[survivor]
+    values: dict[str, Any] = {"unplanned": True}
+    if old.by_hand:
+        values["by_hand"] = {**old.by_hand, **(new.by_hand or {})}
+    if old.by_hand and old.status == Status.LIVE and new.status == Status.BASELINE:
+        values |= {"status": Status.LIVE, "fresh_from": old.fresh_from}
+    if old.status in (Status.LIVE, Status.HELD) and new.status == Status.WITHDRAWN:
+        number = new.revision + 1
+        values |= {"status": old.status, "revision": number, **{column: getattr(old, column) for column in CONTENT}}
+        tx.insert(revisions, {"article": survivor, "number": number, "data": old.data, "seen_at": tx.now})
+    tx.execute(articles.update().where(articles.c.id == survivor).values(**values))
+
+
 def _rank(tx: Tx, one: str, other: str) -> tuple[str, str]:
     query = (
         select(
             articles.c.id,
+            articles.c.status,
             select(func.count())
             .where(deliveries.c.article == articles.c.id, deliveries.c.state.in_(OUT))
             .scalar_subquery()
@@ -142,7 +166,7 @@ def _rank(tx: Tx, one: str, other: str) -> tuple[str, str]:
         .where(articles.c.id.in_([one, other]))
         .order_by(articles.c.first_seen_at, articles.c.id)
     )
-    ranked = sorted(tx.rows(query), key=lambda row: -row.out)
+    ranked = sorted(tx.rows(query), key=lambda row: (-row.out, row.status == Status.WITHDRAWN))
     if len(ranked) < 2:
         return (ranked[0].id if ranked else one), (other if ranked and ranked[0].id == one else one)
     return ranked[0].id, ranked[1].id

@@ -108,11 +108,11 @@ class Stock:
         self.store.commit(Plan((planned,), 1))
         assert self.read(identity).article == article
 
-    def again(self, article: str) -> None:
-        """The article is unplanned again."""
+    def again(self, article: str, *, unplanned: bool = True) -> None:
+        """The article is unplanned again (or was planned meanwhile)."""
         with self.store.engine.begin() as connection:
             table = articles.articles
-            connection.execute(table.update().where(table.c.id == article).values(unplanned=True))
+            connection.execute(table.update().where(table.c.id == article).values(unplanned=unplanned))
 
     def start(self, current: Delivery, **more: Any) -> Attempt | Refused:
         """Begin an attempt for it."""

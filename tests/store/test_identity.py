@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from bot.model import Move, Outcome, Reason, State, Status
 from bot.rules.duplicates import Key, KeyKind, keys_of
-from bot.store import Store, articles, deliveries, identity
-from bot.store.articles import AddArticle, SeenArticle
+from bot.store import Store, Tx, articles, deliveries, identity
+from bot.store.articles import AddArticle, Admit, SeenArticle, Stored, Withdraw
 from bot.store.attempts import Refused
 from bot.store.ledger import imbalances
 from bot.store.outcomes import Settle
@@ -88,6 +88,8 @@ def test_a_doubt_that_was_merged_is_still_settled_by_its_attempt(stock: Stock) -
     with stock.store.read() as tx:
         assert tx.rows(select(occupied)) == []
         assert imbalances(tx) == []
+    assert stock.start(stock.read(doubted.id)) == Refused(moved=True)  # the survivor is planned first
+    stock.again("article-2", unplanned=False)
     again = stock.started(stock.read(doubted.id))
     assert again.id > attempt.id
 
@@ -152,3 +154,86 @@ def test_another_occasion_of_a_story_has_its_own_place(stock: Stock) -> None:
     assert refused.why.reason is Reason.SAME_LINK
     with stock.store.read() as tx:
         assert [one.id for one in deliveries.of_story(tx, "article-1", "desk")] == ["1-desk", again.id, third.id]
+
+
+def status_of(stock: Stock, identity: str) -> Status:
+    return of_id(stock, identity).status
+
+
+def of_id(stock: Stock, identity: str) -> Stored:
+    with stock.store.read() as tx:
+        found = articles.by_id(tx, identity)
+    assert found is not None
+    return found
+
+
+def to_plan(stock: Stock) -> list[str]:
+    with stock.store.read() as tx:
+        return [one.id for one in articles.unplanned(tx, limit=9)]
+
+
+def test_the_survivor_is_planned_anew_for_accounts_that_only_the_other_reached(two: Stock) -> None:
+    two.waiting(1, "desk")
+    only_there = two.waiting(2, "late")
+    assert merge(two.store, "article-2", 1) == "article-1"
+    assert two.state(only_there.id) is State.SKIPPED
+    assert to_plan(two) == ["article-1"]
+
+
+def test_a_live_article_survives_one_that_was_taken_back(stock: Stock) -> None:
+    """Its source gave the story another id: what vanished under the old one must not keep it from going out."""
+    stock.waiting(1)
+    stock.store.commit(Withdraw("article-1", "gone from the feed"))
+    waiting = stock.waiting(2)
+    assert merge(stock.store, "article-2", 1) == "article-2"
+    assert stock.state(waiting.id) is State.WAITING
+    assert status_of(stock, "article-1") is Status.MERGED
+    assert owners(stock.store, 1, 2) == {"article-2"}
+
+
+def test_what_is_out_and_was_taken_back_lives_on_as_the_other_says_it(stock: Stock) -> None:
+    sent = stock.sent(1)
+    stock.store.commit(Withdraw("article-1", "gone from the feed"))
+    waiting = stock.waiting(2)
+    assert merge(stock.store, "article-2", 1) == "article-1"
+    after = of_id(stock, "article-1")
+    assert (after.status, after.revision, after.article) == (Status.LIVE, 2, article(2))
+    with stock.store.read() as tx:
+        assert [content for _, _, content in articles.revisions_of(tx, "article-1")] == [article(1), article(2)]
+        assert imbalances(tx) == []
+    assert (stock.state(sent.id), stock.state(waiting.id)) == (State.SENT, State.SKIPPED)
+    assert to_plan(stock) == ["article-1"]
+
+
+def test_a_persons_wish_follows_into_the_survivor(stock: Stock) -> None:
+    stock.article(1, status=Status.BASELINE)
+    stock.article(2, status=Status.BASELINE)
+    stock.store.commit(Admit(("article-2",), "ann", {"desk": {"who": "ann"}}))
+    assert merge(stock.store, "article-2", 1) == "article-1"
+    after = of_id(stock, "article-1")
+    assert after.status is Status.LIVE
+    assert after.by_hand is not None
+    assert after.by_hand["desk"]["who"] == "ann"
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["of two known ones", "of two that came with it"])
+def test_an_article_with_the_links_of_two_makes_all_of_them_one_at_once(store: Store, known: bool) -> None:
+    both = article(3, link=article(1).link, aliases=(str(article(2).link),))
+    news = [new_article("a", article(1)), new_article("b", article(2)), new_article("c", both)]
+
+    class Look:
+        lock = ""
+
+        def __init__(self, *batch: articles.NewArticle) -> None:
+            self.batch = batch
+
+        def apply(self, tx: Tx) -> list[str]:
+            return articles.record_new(tx, self.batch)
+
+    looks = [Look(*news[:2]), Look(news[2])] if known else [Look(*news)]
+    standing = [one for look in looks for one in store.commit(look)]
+    assert standing == (["a", "b", "a"] if known else ["a"] * 3)
+    assert owners(store, 1, 2, 3) == {"a"}
+    with store.read() as tx:
+        statuses = {one: found.status for one in "ab" if (found := articles.by_id(tx, one))}
+    assert statuses == {"a": Status.LIVE, "b": Status.MERGED}
