@@ -7,16 +7,16 @@ store, and stored before they are used. The first round after a start also hears
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot.errors import AuthFailed, Expired, Misconfigured, SendError
+from bot.errors import AuthFailed, Expired, Misconfigured, SendError, StoreError
 from bot.flow.newsroom import Newsroom
 from bot.log import events
 from bot.model import Identity, Reason
 from bot.networks.base import only_send_errors
 from bot.store import accounts as stored_accounts
-from bot.store.accounts import AccountRow, BeginRefresh, Checked, CheckFailed, EndRefresh
+from bot.store.accounts import AccountRow, BeginRefresh, Checked, CheckFailed, EndRefresh, Inherit
 from bot.store.audit import Note
 
 log = events("check")
@@ -108,8 +108,23 @@ def one(newsroom: Newsroom, name: str) -> bool:
 
 def _asked_anew(newsroom: Newsroom, row: AccountRow) -> bool:
     was_good = row.identity is not None and row.breaker is None and row.token_over_at is None
+    if row.credentials is None:
+        _inherit(newsroom, row)
     good = (row.token_over_at is None or renew(newsroom, row.name)) and confirm_identity(newsroom, row.name)
     return good != was_good
+
+
+def _inherit(newsroom: Newsroom, row: AccountRow) -> None:
+    """What was renewed under the name that the account had in the settings before is sealed under its new one."""
+    with newsroom.store.read() as tx:
+        left = stored_accounts.left_behind(tx, row.network)
+    for old in left:
+        try:
+            sealed = newsroom.sealed(row.name, newsroom.credentials(old))
+        except StoreError:
+            continue  # sealed under a key that is gone: of no use to anybody
+        if newsroom.reader(replace(row, credentials=sealed)).own_credentials():
+            newsroom.store.commit(Inherit(old.name, row.name, sealed))
 
 
 def confirm_identity(newsroom: Newsroom, account: str) -> bool:

@@ -129,6 +129,11 @@ class Network(ABC):
         """Does a complete read without our post prove that it is not there, on this very server? Pure."""
         return self.absence_is_proof
 
+    def own_credentials(self) -> bool:
+        """Were the stored credentials renewed from what the settings hold? Then an account that got another name in the
+        settings keeps them: where a token renews once only, they are all that is left of its login. Pure."""
+        return False
+
     # -- the exchange -------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -1,8 +1,7 @@
 """X: posts by tweepy, whose requests leave through our own door.
 
-tweepy builds and signs each request; a `requests` adapter under its session hands it to `Http`, so that deadlines, the
-proof of the first write, address check and redaction hold here too. X knows no idempotency key and no draft: what got
-lost is looked up in the account's own timeline, and each post read there costs money.
+An adapter under tweepy's session hands each signed request to `Http`, whose rules hold here too. X knows no key and no
+draft: what got lost is looked up in the account's own timeline, where each post read costs money.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from unicodedata import normalize
 import requests
 import tweepy
 from pydantic import Field, SecretStr, model_validator
-from requests.adapters import BaseAdapter
 
 from bot.answer import LONGEST_WAIT
 from bot.errors import AuthFailed, Busy, Duplicate, Expired, Misconfigured, Rejected, SendError, SourceError, Unknown
@@ -72,12 +70,13 @@ class XOptions(NetworkOptions):
         return self
 
 
-class Transport(BaseAdapter):
+class Transport(requests.adapters.BaseAdapter):
     """A transport for a requests session that sends the frozen bytes through our own door, and keeps the answer."""
+
+    answer: Response
 
     def __init__(self, http: Http, base: str | None, body: bytes | None) -> None:
         self._http, self._base, self._body = http, base or _SIGNED_FOR, body
-        self.answer: Response | None = None
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """The answer as requests wants it. Never a Location: after a 307 a session would POST again."""
@@ -102,18 +101,18 @@ class X(Network):
     Options = XOptions
     limits = Limits(size=280, unit=Unit.WEIGHTED, link_cost=23, auto_links="bare", sources=_COUNTING)
     pace = Pace(gap=timedelta(seconds=9), hour=100, day=2400, sources=_RATES)
-    cost = Cost(  # read: one post; 0.001 where the app's owner reads its own
-        publish=Decimal("0.015"),
-        publish_link=Decimal("0.2"),
-        read=Decimal("0.005"),
-        delete=Decimal("0.01"),
+    cost = Cost(  # a read is one post; 0.001 where the app's owner reads its own
+        publish=Decimal("0.015"), publish_link=Decimal("0.2"), read=Decimal("0.005"), delete=Decimal("0.01"),
         sources=_PRICES,
-    )
+    )  # fmt: skip
     can = Can(find=True)  # absence is no proof: how soon a post is in the timeline is documented nowhere
     reads_are_free = False
 
     def reads_back(self) -> bool:
         return bool(self.options.look_up)
+
+    def own_credentials(self) -> bool:
+        return bool(self.credentials.get("seed", "") == self.options.refresh_token)
 
     def check(self) -> Identity:
         response = self._call("/2/users/me")
@@ -173,8 +172,7 @@ class X(Network):
         hits = (kind for at, kind, signs in ANSWERS if at == status and any(sign in words for sign in signs))
         kind: type[SendError] | None = next(hits, alone)
         about: dict[str, Any] = {"status": status, "request_id": response.request_id}
-        if kind is Busy:
-            about["until"] = _used_up_until(response) or reset_time(response)
+        about |= {"until": _used_up_until(response) or reset_time(response)} if kind is Busy else {}
         return None if kind is None else kind(response.words(), **about)
 
     def _call(self, route: str, query: Mapping[str, str] | None = None, body: bytes | None = None) -> Response:
@@ -198,7 +196,6 @@ class X(Network):
         except Exception as error:  # noqa: BLE001 -- whatever it was; its text may hold a token
             raise Unknown(f"tweepy failed with {type(error).__name__}.") from None
         answer = transport.answer
-        assert answer is not None
         if body is None and answer.status >= 500:
             raise Busy(answer.words(), status=answer.status)
         return self.judged(answer)
@@ -216,7 +213,7 @@ class X(Network):
     def _tokens(self) -> dict[str, str]:
         """OAuth 2: the stored pair, unless the settings were given a new first refresh token since (its `seed`)."""
         given = {name: getattr(self.options, name) for name in ("access_token", "refresh_token")}
-        stored = self.credentials if self.credentials.get("seed") == self.options.refresh_token else given
+        stored = self.credentials if self.own_credentials() else given
         return {name: secret.get_secret_value() for name, secret in stored.items() if secret is not None}
 
     def _timeline(self, since: datetime) -> list[Seen]:

@@ -172,16 +172,19 @@ class Checked:
         )
 
     def _adopt(self, tx: Tx, old: Row[Any]) -> None:
-        """History hangs on the identity; the name in the settings is a label."""
+        """History hangs on the identity; the name in the settings is a label. Where this name has the same post, tried
+        as somebody else, that one goes under the older name: nothing that was tried is lost."""
         mine, theirs = deliveries.alias(), deliveries.alias()
-        doubled = (
-            select(mine.c.id)
-            .join(theirs, and_(theirs.c.article == mine.c.article, theirs.c.occasion == mine.c.occasion))
-            .where(mine.c.account == self.name, theirs.c.account == old.name)
-        )
-        tx.execute(deliveries.delete().where(deliveries.c.id.in_(doubled)))
-        for table in (deliveries, attempts):
-            tx.execute(table.update().where(table.c.account == old.name).values(account=self.name))
+        same = and_(theirs.c.article == mine.c.article, theirs.c.occasion == mine.c.occasion)
+        doubled = select(mine.c.id).join(theirs, same).where(mine.c.account == self.name, theirs.c.account == old.name)
+        untried = doubled.where(mine.c.attempt.is_(None))
+        tx.execute(deliveries.delete().where(deliveries.c.id.in_(untried)))
+        tx.execute(deliveries.update().where(deliveries.c.id.in_(doubled)).values(account=_ON_ITS_WAY))
+        leaving = select(deliveries.c.id).where(deliveries.c.account == _ON_ITS_WAY)
+        tx.execute(attempts.update().where(attempts.c.delivery.in_(leaving)).values(account=_ON_ITS_WAY))
+        for was, now in ((old.name, self.name), (_ON_ITS_WAY, old.name)):
+            for table in (deliveries, attempts):
+                tx.execute(table.update().where(table.c.account == was).values(account=now))
         here, newer = accounts.c.name == self.name, decisions.alias()
         decided = select(newer.c.article).where(newer.c.account == self.name)
         tx.execute(decisions.delete().where(decisions.c.account == old.name, decisions.c.article.in_(decided)))
@@ -192,6 +195,39 @@ class Checked:
             live = accounts.c.live_since.is_not(None)
             tx.execute(accounts.update().where(here, live).values(live_since=old.live_since))
         note(tx, "account_renamed", self.name, {"was": old.name, "identity": self.identity.remote_id})
+
+
+#: What rows are called while two names change places: no account of the settings has no name.
+_ON_ITS_WAY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inherit:
+    """Intent: what a removed name left goes to its new name, which has none. `credentials`: sealed for the new one."""
+
+    old: str
+    name: str
+    credentials: str
+
+    @property
+    def lock(self) -> str:
+        return self.name
+
+    def apply(self, tx: Tx) -> bool:
+        left = and_(accounts.c.name == self.old, accounts.c.removed, accounts.c.credentials.is_not(None))
+        row = tx.row(select(accounts.c.refreshed_at, accounts.c.token_over_at).where(left))
+        mine = and_(accounts.c.name == self.name, accounts.c.credentials.is_(None))
+        if row is None:
+            return False
+        values = {"refreshed_at": row.refreshed_at, "token_over_at": row.token_over_at}
+        if not tx.changed(accounts.update().where(mine).values(credentials=self.credentials, **values)):
+            return False
+        tx.execute(accounts.update().where(left).values(credentials=None))
+        note(tx, "credentials_inherited", self.name, {"was": self.old})
+        return True
+
+    def __repr__(self) -> str:
+        return f"Inherit(old={self.old!r}, name={self.name!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +390,12 @@ def by_name(tx: Tx, name: str) -> AccountRow | None:
     """One account, or None."""
     row = tx.row(_BY_NAME, {"is_name": name})
     return _account(row) if row else None
+
+
+def left_behind(tx: Tx, network: str) -> list[AccountRow]:
+    """Accounts that are in the settings no more, and left credentials."""
+    left = and_(accounts.c.removed, accounts.c.network == network, accounts.c.credentials.is_not(None))
+    return [_account(row) for row in tx.rows(select(accounts).where(left).order_by(accounts.c.name))]
 
 
 def dirty(tx: Tx) -> list[AccountRow]:

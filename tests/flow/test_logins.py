@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.errors import AuthFailed, Busy, SendError, Unknown
+from bot.errors import AuthFailed, Busy, NotSent, SendError, Unknown
 from bot.flow import check, deliver, plan, schedule
+from bot.flow.newsroom import Account
 from bot.model import Outcome, Reason, State
 from bot.networks.base import Credentials
 from bot.store import accounts, attempts
@@ -112,6 +113,24 @@ def test_p79_five_failed_renewals_are_no_dead_login(house: OpenHouse) -> None:
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
     assert desk.events("account_parked") == []
     assert len(desk.server.posts) == 1
+
+
+@pytest.mark.parametrize("trouble", [Busy("500"), Unknown("timed out"), NotSent("no way there")], ids=str)
+def test_p79_a_check_whose_token_is_over_and_whose_renewal_fails_on_the_way_is_no_dead_login(
+    house: OpenHouse, trouble: SendError
+) -> None:
+    """The network says 401 and our renewal doesn't reach it: it never refused us, so nobody is told to log in."""
+    desk = house()
+    stubborn(desk, trouble)
+    desk.server.stale.add("1")
+    desk.clock.advance(check.EVERY)
+    check.run(desk.room)
+    assert len(desk.events("refresh_failed")) == 1
+    assert (row(desk).breaker, desk.events("account_parked")) == (None, [])
+    pass_time(desk.room, 3 * MINUTE, step=15 * SECOND)
+    assert renewals(desk) == 1
+    desk.show(article(1))
+    assert desk.states() == {(State.SENT, Reason.SENT): 1}
 
 
 def test_p79_only_the_networks_own_refusal_parks_the_account(house: OpenHouse) -> None:
@@ -224,6 +243,37 @@ def test_an_account_renamed_in_the_settings_keeps_its_history_and_doubles_nothin
     assert sorted(post.link for post in house.server.posts) == [article(n).link for n in (1, 2, 3)]
     assert {one.account for one in house.all() if one.state is State.SENT} == {"desk"}
     assert house.states()[State.SENT, Reason.SENT] == 3
+
+
+class Heir(Fake):
+    """A network that knows what it renewed from which first token."""
+
+    def refresh(self) -> Credentials:
+        return {**super().refresh(), "seed": self.options.token}
+
+    def own_credentials(self) -> bool:
+        return self.credentials.get("seed", "") == self.options.token
+
+
+@pytest.mark.parametrize(("token", "inherits"), [("token-1", True), ("token-2", False)])
+def test_an_account_renamed_in_the_settings_keeps_its_renewed_credentials(
+    both: OpenHouse, token: str, inherits: bool
+) -> None:
+    house = both()
+    rules = editorial({"desk": {}}, defaults=dict(house.rules.defaults.model_dump(mode="json")))
+    house.room.accounts = {"one": Account("one", Heir, house.room.accounts["one"].options)}
+    house.server.faults.append(Fault.EXPIRED)
+    house.show(article(1))
+    assert renewals(house) == 1
+    options = {"desk": FakeOptions(token=SecretStr(token))}
+    renamed = newsroom(house.store, house.clock, rules, server=house.server, network=Heir, options=options)
+    check.run(renamed)
+    desk = row(house, "desk")
+    assert desk.identity == token[-1]
+    kept = {name: secret.get_secret_value() for name, secret in renamed.credentials(desk).items()}
+    assert kept == ({"access": "fresh-token-1", "seed": "token-1"} if inherits else {})
+    assert (row(house, "one").credentials is None) == inherits
+    assert len(house.events("credentials_inherited")) == inherits
 
 
 def test_a_stranger_who_logs_in_under_an_old_name_inherits_nothing(house: OpenHouse) -> None:

@@ -111,6 +111,22 @@ def signature_of(method: str, url: str, authorization: str, query: Mapping[str, 
     return signature, base64.b64encode(hmac.new(key.encode(), base.encode(), hashlib.sha1).digest()).decode()
 
 
+@pytest.mark.parametrize(
+    ("login", "seed", "own"),
+    [
+        (OAUTH2, OAUTH2["refresh_token"], True),
+        (OAUTH2, "canary-refresh-of-another", False),
+        (OAUTH2, None, False),
+        (OAUTH1, OAUTH2["refresh_token"], False),
+    ],
+)
+def test_a_stored_pair_is_the_accounts_own_if_it_began_with_the_settings_refresh_token(
+    login: Mapping[str, str], seed: str | None, own: bool
+) -> None:
+    stored = {"access_token": SecretStr("canary-access"), **({"seed": SecretStr(seed)} if seed else {})}
+    assert X(XOptions(**login), stored, FACTS, Silent()).own_credentials() is own
+
+
 def test_oauth1_signature_holds_for_the_real_host_on_writes_and_reads() -> None:
     """tweepy signs for api.twitter.com; `base` changes where the request goes, after the signing."""
     with account(CREATED, get(EMPTY)) as (server, x):

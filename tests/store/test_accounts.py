@@ -119,6 +119,24 @@ def test_a_renamed_account_keeps_its_history(store: Store, clock: ManualClock) -
     assert named(store, "account_renamed") == ["new"]
 
 
+@pytest.mark.parametrize("state", [State.SENT, State.UNKNOWN])
+def test_a_name_with_a_history_of_its_own_that_becomes_another_keeps_both(store: Store, state: State) -> None:
+    """Two accounts change places in the settings: what each one tried stays in the ledger."""
+    both = Stock(store, "desk", "old")
+    theirs, waiting = both.sent(1, "old"), both.waiting(2, "old")
+    mine = both.sent(1, "desk") if state is State.SENT else both.unknown(1, "desk")[1]
+    both.waiting(2, "desk")
+    store.commit(Join((("desk", "fake", True),)))
+    assert store.commit(Checked("desk", "fake", Identity(remote_id="@old", name="old")))
+    with store.read() as tx:
+        kept = {name: deliveries.listing(tx, states=list(State), account=name) for name in ("desk", "old")}
+        tried = {one.id: [try_.account for try_ in attempts.of_delivery(tx, one.id)] for one in (theirs, mine)}
+        assert imbalances(tx) == []
+    assert {one.id for one in kept["desk"]} == {theirs.id, waiting.id}
+    assert {one.id: one.state for one in kept["old"]} == {mine.id: state}
+    assert tried == {theirs.id: ["desk"], mine.id: ["old"]}
+
+
 def test_another_person_logged_in_under_a_name_joins_now(store: Store, clock: ManualClock) -> None:
     store.commit(Join((("desk", "fake", True),)))
     store.commit(Checked("desk", "fake", WE))
