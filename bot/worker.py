@@ -180,6 +180,7 @@ class Worker:
         return look
 
     def _check(self) -> None:
+        check.end_of_want(self.newsroom)
         for name in check.begin(self.newsroom):
             self._submit(self._checks, f"check {name}", check.one, self.newsroom, name)
 

@@ -60,7 +60,7 @@ def _again(call: Invocation, account: str, cause: str, *, dry: bool) -> int:
     if dry:
         click.echo(f"would ask {account} again. {posts}\n{DRY_RUN}")
         return 0
-    if confirm_identity(app.newsroom, account):
+    if confirm_identity(app.newsroom, account, by_hand=True):
         click.echo(f"{account} answers again: {posts}")
         return 0
     click.echo(f"wirepost: {account} still refuses the {cause}. See: wirepost accounts", err=True)

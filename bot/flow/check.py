@@ -1,8 +1,9 @@
 """check: who are we on each network, may we still, and until when?
 
 The first publish of an account waits for one good check; its answer names the identity that history hangs on. Later
-checks notice a dead login before a post does, and end a breaker. Tokens are renewed here, once, under a lock in the
-store, and stored before they are used. The first round after a start also hears from the networks what time it is.
+checks notice a dead login before a post does, and end its breaker; want of money ends when a post goes out. Tokens are
+renewed here, once, under a lock in the store, and stored before they are used. The first round after a start also hears
+from the networks what time it is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from bot.log import events
 from bot.model import Identity, Reason
 from bot.networks.base import only_send_errors
 from bot.store import accounts as stored_accounts
-from bot.store.accounts import AccountRow, BeginRefresh, Checked, CheckFailed, EndRefresh, Inherit
+from bot.store.accounts import AccountRow, BeginRefresh, Checked, CheckFailed, EndRefresh, Inherit, Paid
+from bot.store.attempts import proved_out_since
 from bot.store.audit import Note
 
 log = events("check")
@@ -49,7 +51,8 @@ def due(row: AccountRow, now: datetime, *, asks_time: bool) -> bool:
     if row.probe_at is not None and row.probe_at > now:
         return False
     stale = row.checked_at is None or now - row.checked_at >= EVERY
-    return stale or asks_time or row.identity is None or row.breaker is not None or row.token_over_at is not None
+    dead = row.breaker is not None and row.breaker is not Reason.BILLING  # of money a check says nothing
+    return stale or asks_time or row.identity is None or dead or row.token_over_at is not None
 
 
 def parked(error: SendError) -> Parked:
@@ -67,7 +70,22 @@ def parked(error: SendError) -> Parked:
 def run(newsroom: Newsroom) -> bool:
     """Check every account that is due, one after the other (the worker has a thread for each). True if one came back
     or was lost."""
-    return sum([one(newsroom, name) for name in begin(newsroom)]) > 0
+    paid = end_of_want(newsroom)
+    return sum([one(newsroom, name) for name in begin(newsroom)]) > 0 or paid
+
+
+def end_of_want(newsroom: Newsroom) -> bool:
+    """An account without credit tries one post an hour; one that went out proves that it has some. True if one did."""
+    with newsroom.store.read() as tx:
+        parked = [row for row in stored_accounts.all_accounts(tx).values() if row.breaker is Reason.BILLING]
+        paid = [row for row in parked if row.breaker_at and proved_out_since(tx, row.identity or "", row.breaker_at)]
+    back = [row.name for row in paid if row.breaker_at and newsroom.store.commit(Paid(row.name, row.breaker_at))]
+    for name in back:
+        log.info("paid", account=name)
+    if back:
+        newsroom.wake("schedule")
+        newsroom.wake("deliver")
+    return bool(back)
 
 
 def begin(newsroom: Newsroom) -> list[str]:
@@ -127,12 +145,13 @@ def _inherit(newsroom: Newsroom, row: AccountRow) -> None:
             newsroom.store.commit(Inherit(old.name, row.name, sealed))
 
 
-def confirm_identity(newsroom: Newsroom, account: str) -> bool:
-    """Ask the network who we are, and write it down. True if we are somebody there."""
+def confirm_identity(newsroom: Newsroom, account: str, *, by_hand: bool = False) -> bool:
+    """Ask the network who we are, and write it down. True if we are somebody there. `by_hand`: a person says that what
+    was wrong is mended, money included."""
     result = ask(newsroom, account)
     if isinstance(result, Identity):
         network = newsroom.accounts[account].network.name
-        if newsroom.store.commit(Checked(account, network, result)):
+        if newsroom.store.commit(Checked(account, network, result, by_hand)):
             log.info("checked", account=account, network=network, identity=result.name)
             return True
         words = f"Another account of the settings is {result.name} already: one identity, one name."
@@ -160,7 +179,7 @@ def ask(newsroom: Newsroom, account: str) -> Identity | SendError:
 def _is_parked(newsroom: Newsroom, account: str) -> bool:
     with newsroom.store.read() as tx:
         row = stored_accounts.by_name(tx, account)
-    return row is not None and row.breaker is not None
+    return row is not None and row.breaker is Reason.LOGIN
 
 
 def _asked_once(newsroom: Newsroom, account: str) -> Identity | SendError:

@@ -36,7 +36,7 @@ from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
-from bot.store.accounts import AccountRow
+from bot.store.accounts import AccountRow, may_try
 from bot.store.articles import Stored
 from bot.store.attempts import Refused, Start
 from bot.store.deliveries import ChangeDelivery, MarkDirty, MoveDelivery
@@ -90,7 +90,7 @@ def decide(case: Case, resend_window: timedelta, *, may_look: bool) -> Ruled | N
     delivery, row, now = case.delivery, case.row, case.now
     if case.stop is not None:
         return Ruled(None, Why(Reason.STOPPED, str(case.stop)))
-    if row.breaker is not None:
+    if row.breaker is not None and not may_try(row, now):
         return Ruled(None, Why(row.breaker, row.breaker_words or ""))
     if row.blocked_until is not None and row.blocked_until > now:
         return Ruled(None, Why(Reason.NETWORK_LIMIT))
@@ -306,6 +306,7 @@ def _frozen(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _
         worker=newsroom.worker,
         pacing=_pacing(timing, route, case),
         scopes=_scopes(newsroom, case.stored, row.name),
+        trial=row.breaker is not None,
     )
     return _Ready(case, intent, clocks, shifts=not timing.free or (route is not None and route.schedule is not None))
 
@@ -439,6 +440,8 @@ def _ended(newsroom: Newsroom, started: Started, verdict: Verdict, moved: bool) 
     newsroom.in_flight.discard(started.attempt.id)
     _tell(started, verdict, moved)
     newsroom.crash("deliver after finish")
+    if started.row.breaker is not None:
+        newsroom.wake("check")  # what was tried behind a breaker may end it
     if started.shifts or verdict.outcome is not Outcome.RECEIPT:
         newsroom.wake(_NEXT.get(verdict.outcome, "schedule"))
 

@@ -76,8 +76,7 @@ def _not_sent(error: NotSent, delivery: Delivery, now: datetime, uniform: Any) -
 #: No documented quota lasts longer than a day: a person is told of a longer rest. (The door cuts a wish of years down
 #: to 26 h as it comes in: `bot.answer.LONGEST_WAIT`.)
 ALARMING = timedelta(hours=25)
-#: A parked account is asked again no sooner: one probe an hour (pain P87). That it answers doesn't say that it takes
-#: posts, so each probe may cost one more refusal.
+#: A parked account is asked again no sooner: one probe an hour (pain P87).
 PROBE = timedelta(hours=1)
 _PARKS = {
     AuthFailed: (Outcome.AUTH_FAILED, Reason.LOGIN),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, or_, select
+from sqlalchemy import Row, and_, bindparam, literal, or_, select, true
 
 from bot.model import Identity, Reason
 from bot.store.audit import note
@@ -71,6 +71,15 @@ def _account(row: Row[Any]) -> AccountRow:
     )
 
 
+#: How often an account without credit may try one post to see whether it has some again (pain P87).
+TRIAL = timedelta(hours=1)
+
+
+def may_try(row: AccountRow, now: datetime) -> bool:
+    """May one post go behind the breaker? A good check proves the token alone, a post the money. Pure."""
+    return row.breaker is Reason.BILLING and (row.probe_at is None or row.probe_at <= now)
+
+
 @dataclass(frozen=True, slots=True)
 class Join:
     """Intent: the accounts as the settings have them now: (name, network, live). Others are marked removed."""
@@ -125,12 +134,14 @@ class Join:
 class Checked:
     """Intent: a good check. The account adopts the history of the same identity under an older name.
 
-    False: another account of the settings has this identity already (two names, one identity: an error).
+    It ends a login's breaker; one of money only if a person asked (`by_hand`). False: another account of the settings
+    has this identity already (two names, one identity: an error).
     """
 
     name: str
     network: str
     identity: Identity
+    by_hand: bool = False
 
     @property
     def lock(self) -> str:
@@ -152,9 +163,10 @@ class Checked:
         return True
 
     def _write(self, tx: Tx) -> None:
+        here = accounts.c.name == self.name
         tx.execute(
             accounts.update()
-            .where(accounts.c.name == self.name)
+            .where(here)
             .values(
                 identity=self.identity.remote_id,
                 title=self.identity.name,
@@ -162,14 +174,12 @@ class Checked:
                 expires_at=self.identity.expires_at,
                 facts=dict(self.identity.facts),
                 checked_at=tx.now,
-                breaker=None,
-                breaker_at=None,
-                breaker_words=None,
-                probe_at=None,
                 dirty=True,
                 version=accounts.c.version + 1,
             )
         )
+        ended = true() if self.by_hand else accounts.c.breaker.is_distinct_from(Reason.BILLING)
+        tx.execute(accounts.update().where(here, ended).values(**_FREE))
 
     def _adopt(self, tx: Tx, old: Row[Any]) -> None:
         """History hangs on the identity; the name in the settings is a label. Where this name has the same post, tried
@@ -197,6 +207,8 @@ class Checked:
         note(tx, "account_renamed", self.name, {"was": old.name, "identity": self.identity.remote_id})
 
 
+#: An account behind no breaker.
+_FREE: Mapping[str, Any] = {"breaker": None, "breaker_at": None, "breaker_words": None, "probe_at": None}
 #: What rows are called while two names change places: no account of the settings has no name.
 _ON_ITS_WAY = ""
 
@@ -246,13 +258,36 @@ class CheckFailed:
     def apply(self, tx: Tx) -> None:
         tx.execute(accounts.update().where(accounts.c.name == self.name).values(probe_at=tx.now + self.probe_in))
         if self.breaker is not None:
-            opened = tx.changed(
-                accounts.update()
-                .where(accounts.c.name == self.name, accounts.c.breaker.is_(None))
-                .values(breaker=self.breaker, breaker_at=tx.now, breaker_words=self.words, dirty=True)
-            )
-            if opened:
-                note(tx, "account_parked", self.name, {"reason": self.breaker, "words": self.words})
+            _park(tx, self.name, self.breaker, self.words)
+
+
+def _park(tx: Tx, name: str, breaker: Reason, words: str) -> None:
+    """Open the breaker, unless one is open; a dead login is said also of an account that has no money."""
+    graver = and_(accounts.c.breaker == Reason.BILLING, literal(breaker is Reason.LOGIN))
+    opened = tx.changed(
+        accounts.update()
+        .where(accounts.c.name == name, or_(accounts.c.breaker.is_(None), graver))
+        .values(breaker=breaker, breaker_at=tx.now, breaker_words=words, dirty=True, version=accounts.c.version + 1)
+    )
+    if opened:
+        note(tx, "account_parked", name, {"reason": breaker, "words": words})
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Intent: a post went out since the account was parked for want of money: it has some again."""
+
+    name: str
+    since: datetime
+
+    @property
+    def lock(self) -> str:
+        return self.name
+
+    def apply(self, tx: Tx) -> bool:
+        parked = and_(accounts.c.breaker == Reason.BILLING, accounts.c.breaker_at == self.since)
+        back = {**_FREE, "dirty": True, "version": accounts.c.version + 1}
+        return tx.changed(accounts.update().where(accounts.c.name == self.name, parked).values(**back)) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,20 +368,14 @@ def affect(tx: Tx, account: str, effect: Effect) -> None:
     if effect.token_over:
         tx.execute(accounts.update().where(accounts.c.name == account).values(token_over_at=tx.now))
     if effect.breaker is not None:
-        opened = tx.changed(
-            accounts.update()
-            .where(accounts.c.name == account, accounts.c.breaker.is_(None))
-            .values(
-                breaker=effect.breaker,
-                breaker_at=tx.now,
-                breaker_words=effect.words,
-                probe_at=tx.now + effect.probe_in if effect.probe_in is not None else accounts.c.probe_at,
-                dirty=True,
-                version=accounts.c.version + 1,
-            )
-        )
-        if opened:
-            note(tx, "account_parked", account, {"reason": effect.breaker, "words": effect.words})
+        _park(tx, account, effect.breaker, effect.words)
+        if effect.probe_in is not None:
+            tx.execute(accounts.update().where(accounts.c.name == account).values(probe_at=tx.now + effect.probe_in))
+
+
+def put_off_trial(tx: Tx, account: str) -> None:
+    """The account tries a post now: the next one an hour later."""
+    tx.execute(accounts.update().where(accounts.c.name == account).values(probe_at=tx.now + TRIAL))
 
 
 @dataclass(frozen=True, slots=True)

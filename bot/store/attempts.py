@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_, select
 
 from bot.model import (
     MOVES,
@@ -29,6 +29,7 @@ from bot.model import (
     Why,
 )
 from bot.rules.timing import Pacing
+from bot.store.accounts import put_off_trial
 from bot.store.deliveries import delivery
 from bot.store.engine import Tx
 from bot.store.prepared import Prepared
@@ -99,6 +100,8 @@ class Start:
     worker: str
     pacing: Pacing
     scopes: tuple[tuple[Scope, str], ...] = ()
+    #: The one post an hour by which an account without credit tries whether it has some again.
+    trial: bool = False
 
     @property
     def lock(self) -> str:
@@ -125,12 +128,15 @@ class Start:
             tx.execute(_UNDO, {"number": number})
             return Refused(moved=True)
         charge(tx, self.identity, self.pacing.month, Decimal(self.payload.cost))
+        if self.trial:
+            put_off_trial(tx, self.current.account)
         kept = {name: begun[name] for name in _AS_STORED}
         return Attempt(id=number, payload=self.payload, **kept)
 
     def _account_refuses(self, tx: Tx) -> Refused | None:
         """Lock the account row: from here on nobody else starts on this account."""
-        if _FREE.row(tx, {"is_name": self.current.account, "is_identity": self.identity, "now": tx.now}):
+        statement = _MAY_TRY if self.trial else _FREE
+        if statement.row(tx, {"is_name": self.current.account, "is_identity": self.identity, "now": tx.now}):
             return None
         return Refused(Why(Reason.NETWORK_LIMIT), moved=True)
 
@@ -197,17 +203,28 @@ _AS_STORED = (
 )
 _BEGIN = Prepared.insert(attempts)
 _OCCUPY = Prepared.insert(occupied)
-_FREE = Prepared(
-    select(accounts.c.name)
-    .where(
-        accounts.c.name == bindparam("is_name"),
-        accounts.c.identity == bindparam("is_identity"),
-        accounts.c.live_since.is_not(None),
-        accounts.c.breaker.is_(None),
-        accounts.c.token_over_at.is_(None),
-        or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= bindparam("now", type_=Instant)),
+_NOW = bindparam("now", type_=Instant)
+
+
+def _account_that(breaker: ColumnElement[bool]) -> Prepared:
+    """Lock the row of an account that may post, its breaker being so."""
+    return Prepared(
+        select(accounts.c.name)
+        .where(
+            accounts.c.name == bindparam("is_name"),
+            accounts.c.identity == bindparam("is_identity"),
+            accounts.c.live_since.is_not(None),
+            breaker,
+            accounts.c.token_over_at.is_(None),
+            or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= _NOW),
+        )
+        .with_for_update()
     )
-    .with_for_update()
+
+
+_FREE = _account_that(accounts.c.breaker.is_(None))
+_MAY_TRY = _account_that(
+    and_(accounts.c.breaker == Reason.BILLING, or_(accounts.c.probe_at.is_(None), accounts.c.probe_at <= _NOW))
 )
 # What lies ahead of us was sent before the clock was set back: it must not block until then.
 _MINE = and_(
@@ -284,6 +301,13 @@ def of_delivery(tx: Tx, delivery_id: str) -> list[Attempt]:
     """All attempts of a delivery, oldest first."""
     query = select(attempts).where(attempts.c.delivery == delivery_id).order_by(attempts.c.id)
     return [attempt(row) for row in tx.rows(query)]
+
+
+def proved_out_since(tx: Tx, identity: str, since: datetime) -> bool:
+    """Did a post of the identity that was begun since then go out for certain?"""
+    out = attempts.c.outcome.in_([Outcome.RECEIPT, Outcome.FOUND])
+    mine = and_(attempts.c.identity == identity, COUNTING, attempts.c.started_at >= since, out)
+    return tx.row(select(attempts.c.id).where(mine).limit(1)) is not None
 
 
 def undecided(tx: Tx) -> list[tuple[Attempt, Delivery]]:

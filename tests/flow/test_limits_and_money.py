@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bot import alerts
+from bot.flow import check
 from bot.flow.newsroom import Account
 from bot.model import Pace, Payload, Post, Reason, State
 from bot.networks.base import Cost, Network
@@ -192,16 +193,50 @@ def test_p87_without_credit_the_account_is_parked_probed_hourly_and_keeps_its_qu
     assert "billing one" in open_causes(desk)
     assert alerts.run(desk.room, Alerts())
     assert not alerts.run(desk.room, Alerts())
-    pass_time(desk.room, 6 * HOUR, step=10 * MINUTE)
+    for _ in range(36):  # the hourly check of the token is good each time, and ends nothing
+        pass_time(desk.room, 10 * MINUTE, step=10 * MINUTE)
+        assert "billing one" in open_causes(desk)
     refused = server.posts_asked("1")
     assert len(refused) <= 7
     assert all(later - earlier >= HOUR for earlier, later in itertools.pairwise(refused))
-    assert len(desk.events("account_parked")) == len(refused)
+    assert len(refused) >= 5
+    assert len(desk.events("account_parked")) == 1
     assert sum(one.state is State.WAITING for one in desk.all()) == 5
     assert len(server.visible("2")) == 5
     server.fault = lambda account, body: None
     pass_time(desk.room, 70 * MINUTE, step=5 * MINUTE)
     assert len(server.visible("1")) == 5
+    assert open_causes(desk) == {}
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["by itself", "by hand"])
+def test_want_of_money_ends_by_a_persons_word_but_not_by_a_good_check(house: OpenHouse, by_hand: bool) -> None:
+    desk = house()
+    desk.server.faults.append(Fault.BILLING)
+    desk.show(article(1))
+    assert check.confirm_identity(desk.room, "one", by_hand=by_hand)
+    settle_down(desk.room)
+    assert len(desk.server.posts) == by_hand
+    assert ("billing one" in open_causes(desk)) is not by_hand
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.LOST_BEFORE])
+def test_a_trial_without_an_answer_ends_want_of_money_only_if_it_is_found(house: OpenHouse, fault: Fault) -> None:
+    desk = house()
+    desk.server.faults.extend([Fault.BILLING, fault])
+    desk.show(article(1))
+    pass_time(desk.room, 64 * MINUTE, step=MINUTE)
+    assert ("billing one" in open_causes(desk)) is (fault is Fault.LOST_BEFORE)
+    assert len(desk.server.posts) == (fault is Fault.LOST_AFTER)
+
+
+def test_a_login_that_dies_while_there_is_no_money_is_said(house: OpenHouse) -> None:
+    desk = house()
+    desk.server.faults.extend([Fault.BILLING, Fault.DEAD])
+    desk.show(article(1))
+    assert set(open_causes(desk)) == {"billing one"}
+    pass_time(desk.room, 61 * MINUTE, step=MINUTE)
+    assert set(open_causes(desk)) == {"login one"}
 
 
 def test_a_refused_text_is_refused_once_and_the_next_goes(house: OpenHouse) -> None:

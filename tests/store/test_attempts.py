@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.model import Attempt, Move, Outcome, Payload, Reason, State, Status
+from bot.model import Attempt, Move, Outcome, Payload, Reason, State, Status, Why
 from bot.rules.timing import Pacing
 from bot.store import attempts
 from bot.store.accounts import CheckFailed
@@ -268,3 +268,30 @@ def test_a_dead_login_parks_and_a_changed_article_waits_for_its_plan(stock: Stoc
     stock.store.commit(Withdraw("article-1", "gone"))
     assert stock.state(current.id) is State.SKIPPED
     assert stock.start(stock.read(current.id)) == Refused(moved=True)
+
+
+def test_p87_an_account_without_credit_tries_one_post_an_hour(stock: Stock, clock: ManualClock) -> None:
+    stock.store.commit(CheckFailed("desk", Reason.BILLING, "no credit", timedelta(hours=1)))
+    first, second = stock.waiting(1), stock.waiting(2)
+    assert isinstance(stock.start(first, trial=True), Refused)
+    clock.advance(timedelta(hours=1))
+    assert isinstance(stock.start(first), Refused)
+    attempt = stock.started(first, trial=True)
+    stock.store.commit(finishing(attempt, Outcome.MISCONFIGURED, Move.PARK))
+    assert isinstance(stock.start(second, trial=True), Refused)
+    clock.advance(timedelta(hours=1))
+    stock.started(second, trial=True)
+
+
+def test_a_dead_login_is_no_want_of_money(stock: Stock, clock: ManualClock) -> None:
+    stock.store.commit(CheckFailed("desk", Reason.LOGIN, "revoked", timedelta(hours=1)))
+    clock.advance(timedelta(hours=2))
+    assert isinstance(stock.start(stock.waiting(), trial=True), Refused)
+
+
+def test_a_trial_that_is_refused_at_the_gate_costs_no_hour(stock: Stock) -> None:
+    stock.store.commit(CheckFailed("desk", Reason.BILLING, "no credit", timedelta(0)))
+    current = stock.waiting()
+    capped = Pacing(month="2026-11", windows=((START, 0),))
+    assert stock.start(current, trial=True, pacing=capped) == Refused(Why(Reason.CAP))
+    stock.started(current, trial=True)
