@@ -182,7 +182,7 @@ class Outcome(StrEnum):
     AUTH_FAILED = "auth_failed"
     MISCONFIGURED = "misconfigured"
     REJECTED = "rejected"
-    DUPLICATE = "duplicate"
+    DUPLICATE = "duplicate"  # was refused as known, and what the network knows is another post
     UNKNOWN = "unknown"
     ABSENT = "absent"  # was unknown, and then proved never to have arrived
     FOUND = "found"  # was unknown, and then found on the network
@@ -197,6 +197,7 @@ PROVED_NOT_OUT = frozenset(
         Outcome.AUTH_FAILED,
         Outcome.MISCONFIGURED,
         Outcome.REJECTED,
+        Outcome.DUPLICATE,
         Outcome.ABSENT,
     }
 )

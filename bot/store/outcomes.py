@@ -114,12 +114,11 @@ class Settle:
         states = (State.UNKNOWN, State.HELD, *((State.WAITING,) if self.move is Move.FOUND else ()))
         if not any((state, self.move) in MOVES and self._move(tx, state) for state in states):
             return False
-        outcome = {Move.FOUND: Outcome.FOUND, Move.SAID_THERE: Outcome.FOUND}.get(self.move)
+        outcome = self._outcome()
         # As the row has it now: who brings a late receipt doesn't know that the attempt was proved absent meanwhile.
         if tx.execute(select(attempts.c.outcome).where(attempts.c.id == self.attempt.id)).scalar() == Outcome.ABSENT:
             retake(tx, self.attempt)
-        if self.move in (Move.ABSENT, Move.SAID_ABSENT) or self.why.reason is Reason.WITHDRAWN:
-            outcome = Outcome.ABSENT
+        if outcome in PROVED_NOT_OUT:
             release(tx, self.attempt)
         if outcome is not None:
             tx.execute(
@@ -135,6 +134,15 @@ class Settle:
         if self.who:
             note(tx, f"delivery_{self.move}", self.attempt.delivery, {"attempt": self.attempt.id}, who=self.who)
         return True
+
+    def _outcome(self) -> Outcome | None:
+        """How the attempt ended after all; None: nobody can tell, and it stays unknown."""
+        if self.move in (Move.FOUND, Move.SAID_THERE):
+            return Outcome.FOUND
+        if self.move is Move.RULED_OUT and self.why.reason is Reason.DUPLICATE_REJECTED:
+            return Outcome.DUPLICATE
+        absent = self.move in (Move.ABSENT, Move.SAID_ABSENT) or self.why.reason is Reason.WITHDRAWN
+        return Outcome.ABSENT if absent else None
 
     def _move(self, tx: Tx, state: State) -> bool:
         return _move_by_attempt(tx, self.attempt, state, self.move, self.why, self.receipt, self.changes)

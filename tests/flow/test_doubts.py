@@ -311,6 +311,7 @@ def test_p13_a_duplicate_answer_found_as_anothers_is_skipped(house: OpenHouse) -
     desk.server.faults.append(Fault.DUPLICATE)
     desk.show(article(1))
     assert desk.states() == {(State.SKIPPED, Reason.DUPLICATE_REJECTED): 1}
+    assert [attempt.outcome for attempt in tries(desk)] == [Outcome.DUPLICATE]
     assert len(desk.server.posts) == 1
 
 

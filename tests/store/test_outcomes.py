@@ -194,6 +194,20 @@ def test_a_withdrawn_story_proved_absent_is_free_again(stock: Stock) -> None:
     assert places(stock) == 0
 
 
+def test_p13_what_was_refused_as_another_post_costs_no_money_no_pace_and_no_place(stock: Stock) -> None:
+    attempt = stock.started(stock.waiting(), **priced("0.20"))
+    doubt = {"why": Why(Reason.DUPLICATE_REJECTED), "changes": DOUBT}
+    stock.store.commit(finishing(attempt, Outcome.UNKNOWN, Move.MAYBE_SENT, **doubt))
+    why = Why(Reason.DUPLICATE_REJECTED, "https://www.example.com/by-hand")
+    assert stock.store.commit(Settle(attempt=stock.attempt(attempt), move=Move.RULED_OUT, why=why))
+    assert (stock.state(attempt.delivery), stock.attempt(attempt).outcome) == (State.SKIPPED, Outcome.DUPLICATE)
+    assert (places(stock), counted(stock, attempt)) == (0, False)
+    with stock.store.read() as tx:
+        assert attempts.spent_in(tx, "@desk", "2026-11") == Decimal(0)
+        assert attempts.undecided(tx) == []
+        assert imbalances(tx) == []
+
+
 def test_a_person_settles_what_is_held(stock: Stock) -> None:
     attempt, _ = stock.unknown()
     stock.store.commit(Settle(attempt=attempt, move=Move.CANNOT_TELL, why=Why(Reason.CANNOT_TELL)))
