@@ -56,7 +56,7 @@ SKEW_ENDS = timedelta(seconds=50)
 # Events of the audit log that a person should hear of while they are this young.
 YOUNG = timedelta(hours=6)
 # What of the month's money is worth a word, in percent (pain P86).
-BUDGET_MARKS = (100, 80)
+BUDGET_MARKS = (80, 100)
 # A worker beats every 15 s; one not seen for so long does nothing any more.
 ALIVE = timedelta(seconds=60)
 # Of an account's due posts so many are looked through for one that no stop holds.
@@ -248,10 +248,16 @@ def _title(one: Delivery) -> str:
 
 
 def _budget(name: str, spent: Decimal, budget: Decimal) -> Causes:
-    for mark in BUDGET_MARKS:
-        if budget > 0 and spent * 100 >= budget * mark:
-            return {f"budget {mark} {name}": ("budget", f"{name} spent {spent:.2f} of this month's {budget:.2f}.")}
-    return {}
+    """Each mark that was passed: at 100 % the one at 80 is not over, and no message may say so."""
+    words = f"{name} spent {spent:.2f} of this month's {budget:.2f}: "
+    return {
+        f"budget {mark} {name}": (
+            "budget",
+            words + ("that is all of it." if mark == 100 else f"that is {mark} % of it or more."),
+        )
+        for mark in BUDGET_MARKS
+        if budget > 0 and spent * 100 >= budget * mark
+    }
 
 
 # -- the thin part ------------------------------------------------------------------------------------------------

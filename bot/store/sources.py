@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Row, or_, select
@@ -15,13 +16,15 @@ from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import articles, meta, sources
 
+# How far back a source's own rhythm is taken from (pain P30).
+RECENTLY = timedelta(days=30)
 #: The meta row that says: this store was empty though accounts had been used before.
 STATE_RESET = "state_reset"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
-    """A source's memory. `longest_gap`: the longest time without anything new in seconds, over its recent life."""
+    """A source's memory. `longest_gap`: the longest time without anything new in seconds, over the last month."""
 
     name: str
     kind: str
@@ -131,14 +134,12 @@ class EndLook:
 
     def _memory(self, tx: Tx, row: Row[Any]) -> dict[str, Any]:
         brought = any(isinstance(arrival, NewArticle) for arrival in self.arrivals)
-        since = row.last_new_at or row.first_good_at
-        gap = int((tx.now - since).total_seconds()) if brought and since is not None else 0
         return {
             "cursor": dict(self.cursor),
             "first_good_at": row.first_good_at or tx.now,
             "last_good_at": tx.now,
             "last_new_at": tx.now if brought else row.last_new_at,
-            "longest_gap": max(row.longest_gap, gap),
+            "longest_gap": _longest_gap(tx, row) if brought else row.longest_gap,
             "next_look_at": tx.now + self.next_look_in,
             "looking_until": None,
             "looking_by": None,
@@ -149,6 +150,24 @@ class EndLook:
             "moved_to": self.moved_to,
             "ended": False,
         }
+
+
+def _longest_gap(tx: Tx, row: Row[Any]) -> int:
+    """The longest time without anything new, in seconds, that began within the last 30 days or ends now. A holiday's
+    silence is forgotten after a month: else a source once silent for a week would never be missed again."""
+    month_ago = tx.now - RECENTLY
+    seen = (
+        select(articles.c.first_seen_at)
+        .where(articles.c.source == row.name, articles.c.first_seen_at >= month_ago)
+        .distinct()
+        .order_by(articles.c.first_seen_at)
+    )
+    last = row.last_new_at or row.first_good_at or tx.now
+    times = {found.first_seen_at for found in tx.rows(seen)} | {tx.now, last}
+    if row.first_good_at is not None and row.first_good_at >= month_ago:
+        times.add(row.first_good_at)
+    gaps = (later - earlier for earlier, later in pairwise(sorted(times)))
+    return int(max(gaps, default=timedelta(0)).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)

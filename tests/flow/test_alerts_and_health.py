@@ -206,4 +206,4 @@ def test_p86_the_budget_is_told_at_80_and_100_percent(share: int) -> None:
     from decimal import Decimal
 
     found = alerts._budget("one", Decimal(share), Decimal(100))
-    assert [cause.split()[1] for cause in found] == ([] if share < 80 else [str(share)])
+    assert [cause.split()[1] for cause in found] == [mark for mark in ("80", "100") if share >= int(mark)]

@@ -127,6 +127,18 @@ def test_the_longest_silence_is_remembered(store: Store, clock: ManualClock) -> 
     assert row(store).longest_gap == 7000
 
 
+def test_p30_a_silence_is_forgotten_after_a_month(store: Store, clock: ManualClock) -> None:
+    """A source that once rested for a week is not waited for three weeks ever after."""
+    day = 86_400
+    for number, gap in enumerate((0, day, 7 * day, *([day] * 30))):
+        clock.advance(gap)
+        begin(store, anyway=True)
+        store.commit(ending(arrivals=(new_article(f"a{number}", article(number)),)))
+        if number == 20:
+            assert row(store).longest_gap == 7 * day
+    assert row(store).longest_gap == day
+
+
 def test_p09_after_a_lost_store_a_first_look_is_a_baseline(store: Store) -> None:
     begun = begin(store)
     assert begun is not None
