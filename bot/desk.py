@@ -284,7 +284,7 @@ def there(case: Case, receipt: Receipt) -> Act:
     why = Why(Reason.BY_HAND, case.who)
     seen = {"confirmed_at": case.now}  # its address is a person's word: reading back compares ids
     if one.state is State.HELD and one.reason.reason is Reason.RESTORED:
-        at = {"sent_at": receipt.at, "remote_id": receipt.remote_id, "url": receipt.url}
+        at = {"sent_at": receipt.at, "remote_id": receipt.remote_id or None, "url": receipt.url}
         write: MoveDelivery | Settle = MoveDelivery(
             current=one, move=Move.SAID_THERE, why=why, who=case.who, changes={**seen, **at}
         )

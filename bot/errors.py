@@ -68,7 +68,7 @@ class SettingsError(UsageError):
 
 
 class NoMatch(WirepostError):
-    """Nothing in the store fits what was named."""
+    """Nothing in the store fits what was named, or several things do: no one thing was meant."""
 
     exit_code = 5
 

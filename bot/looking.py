@@ -41,10 +41,11 @@ def send_again(room: Newsroom, desk: Desk, delivery: str) -> str:
 
 
 def receipt_at(room: Newsroom, case: Case, url: str) -> Receipt:
-    """The receipt of a post at an address: the network's own if it lists it, else the address. Raises UsageError."""
+    """The receipt of a post at an address: the network's own if it lists it; else what the address tells, perhaps no
+    remote id at all. Raises UsageError."""
     if "://" not in url or any(sign.isspace() for sign in url):
         raise UsageError(f"{url}: the post's address is expected, such as https://social.example.com/@desk/1")
-    one = case.delivery
+    one, told = case.delivery, ""
     with room.store.read() as tx:
         row = accounts.by_name(tx, one.account)
     if row is not None and one.account in room.accounts and case.attempt is not None:
@@ -53,10 +54,11 @@ def receipt_at(room: Newsroom, case: Case, url: str) -> Receipt:
             listed = adapter.recent(case.attempt.started_at) if adapter.abilities().find else ()
         except Exception:  # noqa: BLE001 -- whatever an adapter raises: the person's word stands alone then
             listed = ()
+        told = adapter.id_at(url) or ""
         for seen in listed:
-            if seen.receipt.url == url:
+            if seen.receipt.url == url or seen.receipt.remote_id == told:
                 return seen.receipt
-    return Receipt(remote_id=url, url=url, at=case.now)
+    return Receipt(remote_id=told, url=url, at=case.now)
 
 
 def _known(room: Newsroom, account: str) -> None:

@@ -386,7 +386,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The network's proof: its id and the public address.
+    """The network's proof: its id and the public address. An address that a person saw may stand without an id ("").
 
     `busy_until`: the same answer warned that the account's quota is nearly used up; nothing more goes out before then.
     """

@@ -87,10 +87,7 @@ def meant(tx: Tx, words: str, account: str | None) -> list[Delivery]:
         listed = "\n".join(f"  {one.id}  {one.account}  {one.state}  {titles[one.article]}" for one in found)
         raise NoMatch(f"{words} begins several ids. Say more of it:\n{listed}")
     if not found:
-        try:
-            article = article_named(tx, words)
-        except UsageError as error:  # several articles fit: for an act that is no match at all
-            raise NoMatch(str(error)) from None
+        article = article_named(tx, words)
         found = deliveries.of_articles(tx, [article.id])[article.id]
     kept = [one for one in found if account in (None, one.account)]
     if not kept:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.errors import NoMatch, UsageError
+from bot.errors import NoMatch
 
 if TYPE_CHECKING:
     from bot.cli import Invocation
@@ -35,7 +35,7 @@ def held_named(
         for words in what:
             try:
                 found = None if deliveries.by_prefix(tx, words) else article_named(tx, words)
-            except (NoMatch, UsageError):
+            except NoMatch:
                 found = None
             if found is not None and found.status is Status.HELD:
                 chosen.append(found.id)

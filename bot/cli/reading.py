@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.cli.render import alarm, one_line
-from bot.errors import NoMatch, StoreError, UsageError
+from bot.errors import NoMatch, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
 def article_named(tx: Tx, words: str) -> Stored:
     """The one article that an id (or its beginning), a link, a delivery's id or words of a headline name.
 
-    Raises NoMatch (none) or UsageError (several, which it lists).
+    Raises NoMatch: there is none, or several, which it lists.
     """
     from bot.store import articles, deliveries
 
@@ -110,7 +110,7 @@ def article_named(tx: Tx, words: str) -> Stored:
             f'No article fits "{one_line(words)}": give the beginning of its id, its link, or words of its headline.'
         )
     listed = "\n".join(f"  {one.id}  {one_line(one.article.headline)}" for one in chosen[:10])
-    raise UsageError(f'{len(chosen)} articles fit "{one_line(words)}". Name one by its id:\n{listed}')
+    raise NoMatch(f'{len(chosen)} articles fit "{one_line(words)}". Name one by its id:\n{listed}')
 
 
 def short_ids(tx: Tx, table: Any, ids: Iterable[str]) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ It may raise only the `SendError` family; whatever else escapes counts as `Unkno
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,6 +101,8 @@ class Network(ABC):
     resend_window: ClassVar[timedelta] = timedelta(minutes=10)
     can: ClassVar[Can]
     absence_is_proof: ClassVar[bool] = False
+    #: The public address of a post as a pattern whose group is the remote id; "" where the address doesn't tell it.
+    address: ClassVar[str] = ""
     #: True only for `outbox`: writes locally, so its accounts are live from the start.
     local: ClassVar[bool] = False
     #: False where each read costs money, unless the account's options budget for it.
@@ -133,6 +136,11 @@ class Network(ABC):
         """Were the stored credentials renewed from what the settings hold? Then an account that got another name in the
         settings keeps them: where a token renews once only, they are all that is left of its login. Pure."""
         return False
+
+    def id_at(self, url: str) -> str | None:
+        """The remote id of the account's post at this address, None if the address doesn't tell it. Pure."""
+        found = re.fullmatch(self.address, url) if self.address else None
+        return found[1] if found else None
 
     # -- the exchange -------------------------------------------------------------------------------------------
 

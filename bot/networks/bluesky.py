@@ -81,6 +81,11 @@ class Bluesky(Network):
     )
     can = Can(idempotent="permanent", find=True, link_card=True)
     absence_is_proof = True
+    address = r"https://bsky\.app/profile/[^/]+/post/([^/?]+)"
+
+    def id_at(self, url: str) -> str | None:
+        key = super().id_at(url)
+        return f"at://{self._repo}/{POSTS}/{key}" if key else None
 
     # -- the login ------------------------------------------------------------------------------------------------
 

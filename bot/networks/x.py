@@ -107,6 +107,7 @@ class X(Network):
     )  # fmt: skip
     can = Can(find=True)  # absence is no proof: how soon a post is in the timeline is documented nowhere
     reads_are_free = False
+    address = r"https://(?:www\.|mobile\.)?(?:x|twitter)\.com/\w+(?:/web)?/status/(\d+)(?:[/?].*)?"
 
     def reads_back(self) -> bool:
         return bool(self.options.look_up)
@@ -195,10 +196,9 @@ class X(Network):
             pass  # a refusal: the answer, which the transport kept, says more than tweepy's reading of it
         except Exception as error:  # noqa: BLE001 -- whatever it was; its text may hold a token
             raise Unknown(f"tweepy failed with {type(error).__name__}.") from None
-        answer = transport.answer
-        if body is None and answer.status >= 500:
-            raise Busy(answer.words(), status=answer.status)
-        return self.judged(answer)
+        if body is None and transport.answer.status >= 500:
+            raise Busy(transport.answer.words(), status=transport.answer.status)
+        return self.judged(transport.answer)
 
     def _login(self) -> dict[str, str]:
         """What tweepy signs with."""

@@ -53,7 +53,7 @@ _MICRO = Decimal(1_000_000)
 
 def attempt(row: Row[Any]) -> Attempt:
     """An attempt's row as a value."""
-    receipt = Receipt(row.remote_id, row.url, row.ended_at) if row.remote_id else None
+    receipt = Receipt(row.remote_id or "", row.url, row.ended_at) if row.remote_id or row.url else None
     return Attempt(
         id=row.id,
         delivery=row.delivery,

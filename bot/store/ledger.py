@@ -67,9 +67,10 @@ def _states(tx: Tx) -> list[str]:
         .order_by(deliveries.c.id)
     )
     found += [f"{row.id} is {row.state}, but an attempt of it may be out" for row in tx.rows(early)]
+    nowhere = and_(deliveries.c.remote_id.is_(None), deliveries.c.url.is_(None))
     unproved = (
         select(deliveries.c.id)
-        .where(deliveries.c.state == State.SENT, or_(deliveries.c.remote_id.is_(None), deliveries.c.sent_at.is_(None)))
+        .where(deliveries.c.state == State.SENT, or_(nowhere, deliveries.c.sent_at.is_(None)))
         .order_by(deliveries.c.id)
     )
     return found + [f"{row.id} is sent, but without a receipt" for row in tx.rows(unproved)]

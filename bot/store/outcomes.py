@@ -256,7 +256,7 @@ class Confirm:
 
 
 def _receipt_columns(receipt: Receipt | None) -> dict[str, Any]:
-    return {} if receipt is None else {"remote_id": receipt.remote_id, "url": receipt.url}
+    return {} if receipt is None else {"remote_id": receipt.remote_id or None, "url": receipt.url}
 
 
 def _move_by_attempt(
@@ -272,7 +272,7 @@ def _move_by_attempt(
     target = MOVES[state, step]
     values: dict[str, Any] = {"state": target, "reason": why.reason, "detail": why.detail, "updated_at": tx.now}
     if target is State.SENT and receipt is not None:
-        values |= {"sent_at": receipt.at or tx.now, "remote_id": receipt.remote_id, "url": receipt.url}
+        values |= {"sent_at": receipt.at or tx.now, **_receipt_columns(receipt)}
     named_by = {"is_id": named.delivery, "is_state": state, "is_attempt": named.id}
     return _MOVE.changed(tx, {**named_by, **values, **changes}) == 1
 

@@ -51,6 +51,7 @@ class Fake(Network):
     limits = Limits(size=300, unit=Unit.CHARACTERS, sources={"size": "docs/networks.md (a stand-in's own choice)"})
     can = Can(idempotent="permanent", find=True, two_phase=True)
     absence_is_proof = True
+    address = r"https://fake\.example\.com/(\w+)"
 
     def bounds(self) -> Limits:
         return replace(self.limits, size=self.options.size)

@@ -250,6 +250,7 @@ class NetworkContract:
         assert repr(adapter.bounds()) == repr(limits)
         adapter.abilities()
         adapter.find_is_proof()
+        assert adapter.id_at("https://elsewhere.example.com/") is None
 
     # -- what it does ---------------------------------------------------------------------------------------------
 

@@ -27,7 +27,6 @@ from bot.testing.network_server import FakeServer
 BY_HAND = "by hand"
 
 _GOOD = frozenset({Outcome.RECEIPT, Outcome.FOUND})
-_NOT_OUT = PROVED_NOT_OUT | {Outcome.DUPLICATE}
 #: Which outcome a delivery's newest attempt may have, by the delivery's state.
 _NEWEST = {
     State.WAITING: PROVED_NOT_OUT,
@@ -36,7 +35,7 @@ _NEWEST = {
     State.UNKNOWN: frozenset({Outcome.UNKNOWN}),
     State.HELD: PROVED_NOT_OUT | {Outcome.UNKNOWN},
     State.REJECTED: frozenset({Outcome.REJECTED}),
-    State.SKIPPED: _NOT_OUT | {Outcome.UNKNOWN},
+    State.SKIPPED: PROVED_NOT_OUT | {Outcome.UNKNOWN},
     State.WITHDRAWN: _GOOD | {Outcome.UNKNOWN},
 }
 #: Deliveries of which a post is out, or may be.
@@ -95,7 +94,7 @@ def _states(rows: _Rows) -> Iterator[str]:
             yield f"{one.id}: is {one.state}, but attempt {good[0]} is out"
         if one.state is State.SENT and not good and not _adopted(one):
             yield f"{one.id}: is sent, and no attempt of it is"
-        if one.state is State.SENT and (one.remote_id is None or one.sent_at is None):
+        if one.state is State.SENT and (one.sent_at is None or not (one.remote_id or one.url)):
             yield f"{one.id}: is sent without a receipt"
         if tried and not _adopted(one) and tried[-1].outcome not in _NEWEST[one.state]:
             yield f"{one.id}: is {one.state}, its newest attempt {tried[-1].outcome}"

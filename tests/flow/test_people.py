@@ -15,12 +15,13 @@ from bot.desk import Act, Case, Desk, TooLate, Unclear
 from bot.errors import UsageError, WirepostError
 from bot.flow import check, deliver, discover, plan, schedule
 from bot.model import Delivery, Move, Reason, State, Why
-from bot.store import articles
+from bot.store import articles, attempts
 from bot.store.audit import events_of
 from bot.store.backlog import never_on
 from bot.store.deliveries import MoveDelivery
+from bot.store.ledger import imbalances
 from bot.store.stops import Scope, Stop, switches
-from bot.testing.network_server import Fault
+from bot.testing.network_server import Fault, Published
 from bot.testing.newsroom import look, pass_time, settle_down
 from bot.wishes import Wish, occasion_for
 from tests.flow.conftest import OpenHouse
@@ -287,6 +288,27 @@ def test_a_persons_presence_settles_it_with_the_networks_own_id(both: OpenHouse)
     assert (sent.state, sent.url, sent.remote_id) == (State.SENT, url, house.server.posts[0].id)
     with pytest.raises(UsageError, match="address is expected"):
         looking.receipt_at(house.room, case, "over there")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"), [("https://fake.example.com/p77", "p77"), ("https://else.example.com/1", None)]
+)
+def test_an_address_that_the_network_does_not_list_tells_its_id_or_stands_alone(
+    both: OpenHouse, url: str, told: str | None
+) -> None:
+    house = both()
+    one = unclear(house, Fault.LOST_BEFORE)
+    person(house).do(one.id, lambda case: desk.there(case, looking.receipt_at(house.room, case, url)))
+    (sent,) = house.all()
+    assert (sent.state, sent.url, sent.remote_id) == (State.SENT, url, told)
+    with house.store.read() as tx:
+        (attempt,) = attempts.of_delivery(tx, one.id)
+        assert imbalances(tx) == []
+    assert attempt.receipt is not None
+    assert (attempt.receipt.remote_id, attempt.receipt.url) == (told or "", url)
+    house.server.posts.append(
+        Published(told or "p1", "1", "", None, one.id, "", house.clock.now())
+    )  # as the person saw
 
 
 def test_there_and_not_there_need_a_doubt(both: OpenHouse) -> None:

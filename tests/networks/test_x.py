@@ -127,6 +127,21 @@ def test_a_stored_pair_is_the_accounts_own_if_it_began_with_the_settings_refresh
     assert X(XOptions(**login), stored, FACTS, Silent()).own_credentials() is own
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://x.com/harbourdesk/status/1760000000000000002", "1760000000000000002"),
+        ("https://x.com/i/web/status/1760000000000000002?s=20", "1760000000000000002"),
+        ("https://mobile.twitter.com/harbourdesk/status/1760000000000000002/photo/1", "1760000000000000002"),
+        ("https://x.com/harbourdesk", None),
+        ("https://x.com.example.com/harbourdesk/status/1760000000000000002", None),
+    ],
+)
+def test_the_address_of_a_post_tells_its_id(url: str, told: str | None) -> None:
+    """Reading it back costs money, and may be off."""
+    assert X(XOptions(**OAUTH1), {}, FACTS, Silent()).id_at(url) == told
+
+
 def test_oauth1_signature_holds_for_the_real_host_on_writes_and_reads() -> None:
     """tweepy signs for api.twitter.com; `base` changes where the request goes, after the signing."""
     with account(CREATED, get(EMPTY)) as (server, x):
