@@ -37,6 +37,8 @@ TICK = {
 LOOKS = 16
 # A stop waits so long for what is on the wire: a request's whole time and the write of its outcome.
 STOP_WITHIN = 25.0
+# Old keys are looked for so often, in seconds.
+A_DAY = 86_400.0
 # After the store failed: the next try.
 STORE_RETRY = 2.0
 
@@ -216,7 +218,7 @@ class Worker:
         """The heartbeat, the witness, the alerts: none of them may keep another from happening."""
         self.beat_at = self.newsroom.clock.monotonic()
         failed: list[StoreError] = []
-        for part in (self._beat, self.app.write_witness, self._alert, self._back_up):
+        for part in (self._beat, self.app.write_witness, self._alert, self._back_up, self._forget):
             try:
                 part()
             except StoreError as error:
@@ -238,6 +240,12 @@ class Worker:
         else:
             if made is not None:
                 log.info("backed_up", file=str(made))
+
+    def _forget(self) -> None:
+        """Once a day, and some at a time: old keys."""
+        since = self.newsroom.sightings.since("old keys")
+        if (since is None or since >= A_DAY) and not discover.forget(self.newsroom):
+            self.newsroom.sightings.again("old keys")
 
     def _alert(self) -> None:
         alerts.run(self.newsroom, self.app.settings.alerts)

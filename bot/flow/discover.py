@@ -37,6 +37,7 @@ from bot.store import articles as stored_articles
 from bot.store import identity as stored_identity
 from bot.store import sources as stored_sources
 from bot.store.articles import Arrival, ChangedArticle, NewArticle, SeenArticle, Stored
+from bot.store.identity import Forget
 from bot.store.sources import BeginLook, EndLook, FailLook, PutOff, SourceRow
 
 log = events("discover")
@@ -47,6 +48,8 @@ SKEW = timedelta(minutes=10)
 LOOK_LEASE = timedelta(seconds=120)
 # A first look waits so long for files that are being written; what is never finished is left out then.
 FIRST_LOOK_WAITS = timedelta(seconds=60)
+# So many old keys are forgotten in one transaction.
+FORGET = 500
 # The same article under so many ids in a source means that the source makes up ids (pain P15).
 CHURN = 3
 
@@ -257,6 +260,20 @@ def look(newsroom: Newsroom, source: Source, *, anyway: bool = False) -> bool:
     _tell(ended)
     news = any(not isinstance(arrival, SeenArticle) or arrival.back for arrival in ended.arrivals)
     return touched is not None and (news or bool(ended.gone))
+
+
+def forget(newsroom: Newsroom) -> bool:
+    """Keys of articles that nobody showed for 400 days go, some at a time. True if there may be more.
+
+    Not by a clock that may be wrong: what is forgotten could go out again.
+    """
+    if newsroom.parked_by_clock or newsroom.time_unheard:
+        return True
+    with newsroom.store.read() as tx:
+        old = stored_identity.faded(tx, limit=FORGET)
+    if old:
+        log.info("forgot", keys=newsroom.store.commit(Forget(tuple(old))))
+    return len(old) == FORGET
 
 
 def _still_filling(newsroom: Newsroom, begun: SourceRow, batch: Batch) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, and_, func, select, tuple_
@@ -51,6 +52,8 @@ OUT = (State.SENDING, State.SENT, State.UNKNOWN)
 CONTENT = ("source", "guid", "headline", "link", "data", "digest", "hold", "hold_note")
 #: Keys that decide by themselves who an article is.
 STRONG = (KeyKind.GUID, KeyKind.LINK)
+# How long an article is known after it was seen last (pain P07).
+KNOWN_FOR = timedelta(days=400)
 # SQLite binds at most 32,766 variables in a statement (sqlite.org/limits.html); small parts plan well, too.
 PART = 400
 
@@ -170,6 +173,42 @@ def _rank(tx: Tx, one: str, other: str) -> tuple[str, str]:
     if len(ranked) < 2:
         return (ranked[0].id if ranked else one), (other if ranked and ranked[0].id == one else one)
     return ranked[0].id, ranked[1].id
+
+
+def faded(tx: Tx, *, limit: int) -> list[tuple[Key, datetime]]:
+    """Keys not seen for 400 days, each with the time before which it had to be seen.
+
+    Counted from the newest sight of anything in the key's own source: one that rests (an unchanged feed for a year)
+    forgets nothing, since its next full answer would make news of all that is old.
+    """
+    found: list[tuple[Key, datetime]] = []
+    newest = select(articles.c.source, func.max(articles.c.last_seen_at).label("at")).group_by(articles.c.source)
+    for source in tx.rows(newest.order_by(articles.c.source)):
+        before = min(source.at, tx.now) - KNOWN_FOR
+        old = (
+            select(article_keys.c.kind, article_keys.c.value)
+            .join(articles, articles.c.id == article_keys.c.article)
+            .where(articles.c.source == source.source, article_keys.c.last_seen_at < before)
+            .order_by(article_keys.c.kind, article_keys.c.value)
+            .limit(limit - len(found))
+        )
+        found += [(Key(KeyKind(row.kind), row.value), before) for row in tx.rows(old)]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Intent: these keys are known no more, unless one was seen again meanwhile. How many went."""
+
+    keys: tuple[tuple[Key, datetime], ...]
+    lock: str = ""
+
+    def apply(self, tx: Tx) -> int:
+        gone = 0
+        for key, before in self.keys:
+            here = and_(article_keys.c.kind == key.kind, article_keys.c.value == key.value)
+            gone += tx.changed(article_keys.delete().where(here, article_keys.c.last_seen_at < before))
+        return gone
 
 
 def known_by(tx: Tx, keys: Iterable[Key]) -> dict[Key, Known]:

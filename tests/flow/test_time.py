@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from bot.flow import check, deliver, schedule
+from bot.flow import check, deliver, discover, schedule
 from bot.flow.newsroom import Newsroom
 from bot.model import Priority, Reason, State
+from bot.rules.duplicates import keys_of
 from bot.rules.editorial import Schedule
+from bot.store import identity
 from bot.testing.clock import START, ManualClock
 from bot.testing.network_server import FakeServer, Fault
 from bot.testing.newsroom import look, pass_time, settle_down
@@ -229,6 +231,31 @@ def test_a_start_asks_accounts_only_until_one_network_told_the_time(house: OpenH
     for number in range(5):
         settle_down(desk.newsroom(f"worker-{number}"))
     assert [path for _, path, _ in desk.server.requests[before:]] == ["/me"] * 5
+
+
+def test_p07_old_keys_are_forgotten_by_a_clock_that_the_networks_agree_with(
+    house: OpenHouse, clock: ManualClock
+) -> None:
+    desk = house(server=Dated(clock))
+    desk.show(article(1), article(2))
+    clock.step_wall(timedelta(days=500))
+    desk.source.show(article(2))
+    room = desk.newsroom("worker-2")
+    discover.run(room, anyway=True)
+    assert discover.forget(room)  # nobody was asked for the time
+    check.run(room)
+    assert discover.forget(room)  # and it is another one
+    with desk.store.read() as tx:
+        assert identity.faded(tx, limit=99) != []
+    clock.step_wall(-timedelta(days=500))
+    clock.advance(timedelta(days=500))
+    look(room)
+    assert not discover.forget(room)
+    with desk.store.read() as tx:
+        assert identity.faded(tx, limit=99) == []
+        assert {
+            known.id for known in identity.known_by(tx, keys_of(article(1), seen_on=START.date())).values()
+        } == set()
 
 
 def test_p42_what_came_at_night_leaves_from_six_on_in_order_at_the_gap(house: OpenHouse) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
@@ -13,7 +15,7 @@ from bot.store.attempts import Refused
 from bot.store.ledger import imbalances
 from bot.store.outcomes import Settle
 from bot.store.schema import article_keys, occupied
-from bot.testing.clock import START
+from bot.testing.clock import START, ManualClock
 from tests.store.stock import WHY, Stock, article, finishing, new_article
 
 
@@ -237,3 +239,48 @@ def test_an_article_with_the_links_of_two_makes_all_of_them_one_at_once(store: S
     with store.read() as tx:
         statuses = {one: found.status for one in "ab" if (found := articles.by_id(tx, one))}
     assert statuses == {"a": Status.LIVE, "b": Status.MERGED}
+
+
+def see(store: Store, number: int) -> None:
+    store.commit(AddArticle(SeenArticle(id=f"article-{number}", keys=all_keys(number))))
+
+
+def test_p07_keys_are_forgotten_four_hundred_days_after_their_source_stopped_showing_them(
+    stock: Stock, clock: ManualClock
+) -> None:
+    stock.article(1)
+    stock.article(2)
+    for days in (200, 200, 2):
+        with stock.store.read() as tx:
+            assert identity.faded(tx, limit=99) == []
+        clock.advance(timedelta(days=days))
+        see(stock.store, 2)
+    with stock.store.read() as tx:
+        first, old = identity.faded(tx, limit=1), identity.faded(tx, limit=99)
+    assert len(first) == 1
+    assert {key for key, _ in old} == set(all_keys(1))
+    see(stock.store, 1)  # shown again just before
+    assert stock.store.commit(identity.Forget(tuple(old))) == 0
+    assert owners(stock.store, 1, 2) == {"article-1", "article-2"}
+
+
+def test_p07_forgotten_keys_are_free(stock: Stock, clock: ManualClock) -> None:
+    stock.article(1)
+    stock.article(2)
+    clock.advance(timedelta(days=401))
+    see(stock.store, 2)
+    with stock.store.read() as tx:
+        old = identity.faded(tx, limit=99)
+    assert stock.store.commit(identity.Forget(tuple(old))) == len(old) > 0
+    assert owners(stock.store, 1, 2) == {"article-2"}
+    with stock.store.read() as tx:
+        assert identity.faded(tx, limit=99) == []
+
+
+def test_p07_a_source_that_rests_forgets_nothing(stock: Stock, clock: ManualClock) -> None:
+    """An unchanged feed is no sight: its next full answer must find all of it known."""
+    stock.article(1)
+    clock.advance(timedelta(days=900))
+    stock.store.commit(AddArticle(new_article("other", article(7, source="wire"))))
+    with stock.store.read() as tx:
+        assert identity.faded(tx, limit=99) == []
