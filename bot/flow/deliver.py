@@ -22,7 +22,7 @@ from bot.errors import (
     StoreError,
 )
 from bot.flow.newsroom import Ahead, Newsroom
-from bot.flow.outcomes import Verdict, judge
+from bot.flow.outcomes import Verdict, doubt_began, judge
 from bot.flow.preflight import at_hand, moved_on
 from bot.log import events
 from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Priority, Reason, Receipt, Status, Why
@@ -70,6 +70,8 @@ class Case:
     last: Attempt | None
     absence_age: float | None
     now: datetime
+    #: From when the window for a resend counts.
+    doubt_began: datetime | None = None
 
     @property
     def frozen(self) -> Attempt | None:
@@ -112,12 +114,14 @@ def decide(case: Case, resend_window: timedelta, *, may_look: bool) -> Ruled | N
 
 def _doubted(case: Case, resend_window: timedelta, may_look: bool) -> Ruled | None:
     """An earlier attempt may have been on the way: only a fresh proof of absence inside the window lets it go again."""
-    since = case.delivery.doubted_at
+    since = case.doubt_began or case.delivery.doubted_at
     assert since is not None
     if not timedelta(0) <= case.now - since <= resend_window:
         return Ruled(Move.CANNOT_TELL, Why(Reason.CANNOT_TELL))
     if case.absence_age is None or case.absence_age > ABSENCE_HOLDS.total_seconds():
         return Ruled(None, Why(Reason.LOST_REPLY)) if may_look else Ruled(Move.CANNOT_TELL, Why(Reason.CANNOT_TELL))
+    if case.delivery.fresh_until is not None and case.now > case.delivery.fresh_until:
+        return Ruled(Move.RULED_OUT, Why(Reason.STALE, case.delivery.retry_words))
     return None
 
 
@@ -227,9 +231,16 @@ def _case(newsroom: Newsroom, account: str) -> Case | None:
         delivery, stored, stop = found
         attempts = stored_attempts.of_delivery(tx, delivery.id) if delivery.doubted_at else []
         now = tx.now
-    proof = newsroom.sightings.since(("absent", delivery.id))
-    last = attempts[-1] if attempts else None
-    return Case(delivery=delivery, stored=stored, row=row, stop=stop, last=last, absence_age=proof, now=now)
+    return Case(
+        delivery=delivery,
+        stored=stored,
+        row=row,
+        stop=stop,
+        last=attempts[-1] if attempts else None,
+        absence_age=newsroom.sightings.since(("absent", delivery.id)),
+        now=now,
+        doubt_began=doubt_began(delivery, attempts),
+    )
 
 
 def _first_free(newsroom: Newsroom, tx: Tx, account: str) -> tuple[Delivery, Stored, StopSwitch | None] | None:

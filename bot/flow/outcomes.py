@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from bot.errors import AuthFailed, Busy, Duplicate, Expired, Misconfigured, NotSent, Rejected, SendError
-from bot.model import Delivery, Move, Outcome, Pending, Reason, Receipt, Why
+from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt, Why
 from bot.rules.backoff import busy_until, next_try
 from bot.store.accounts import Effect
 
@@ -73,6 +73,22 @@ def _not_sent(error: NotSent, delivery: Delivery, now: datetime, uniform: Any) -
     return Verdict(outcome=Outcome.NOT_SENT, move=Move.NOT_SENT, why=why, changes={**changes, **at})
 
 
+def doubt_began(delivery: Delivery, tried: Sequence[Attempt]) -> datetime | None:
+    """From when the window for a resend counts; None: there is no doubt. Pure.
+
+    What the service itself answered with a 500, and a complete look afterwards did not show, is over: nothing of it is
+    on the way any more. The first attempt that did not end so began the doubt; if all did, the newest.
+    """
+    if delivery.doubted_at is None:
+        return None
+    doubted = [
+        one for one in tried if one.outcome in _IN_DOUBT and (one.ended_at or one.started_at) >= delivery.doubted_at
+    ]
+    left = [one for one in doubted if not (one.status == 500 and one.outcome is Outcome.ABSENT)]
+    return max(delivery.doubted_at, min((one.started_at for one in left or doubted[-1:]), default=delivery.doubted_at))
+
+
+_IN_DOUBT = frozenset({Outcome.UNKNOWN, Outcome.ABSENT})
 #: No documented quota lasts longer than a day: a person is told of a longer rest. (The door cuts a wish of years down
 #: to 26 h as it comes in: `bot.answer.LONGEST_WAIT`.)
 ALARMING = timedelta(hours=25)

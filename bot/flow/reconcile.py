@@ -13,9 +13,11 @@ from typing import Any
 
 from bot.errors import Duplicate, Expired, SendError
 from bot.flow.newsroom import Newsroom
+from bot.flow.outcomes import doubt_began
 from bot.log import events
 from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt, Status, Why
 from bot.networks.base import InFlight, Network, only_send_errors
+from bot.rules.backoff import next_try
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
@@ -51,6 +53,8 @@ class Doubt:
     proof: bool
     in_flight: InFlight
     resend_window: timedelta
+    began: datetime | None = None
+    rest: timedelta = timedelta(0)
 
     @property
     def refused_as_known(self) -> bool:
@@ -76,7 +80,7 @@ def settle(doubt: Doubt, found: Receipt | None, now: datetime) -> Settle | None:
         return Settle(attempt=attempt, move=Move.FOUND, why=Why(Reason.SENT), receipt=found)
     if doubt.refused_as_known:
         return Settle(attempt=attempt, move=Move.CANNOT_TELL, why=Why(Reason.DUPLICATE_REJECTED))
-    inside = timedelta(0) <= now - since <= doubt.resend_window
+    inside = timedelta(0) <= now - (doubt.began or since) <= doubt.resend_window
     if doubt.proof and doubt.withdrawn:
         return Settle(attempt=attempt, move=Move.RULED_OUT, why=Why(Reason.WITHDRAWN))
     if doubt.proof and inside:
@@ -87,7 +91,9 @@ def settle(doubt: Doubt, found: Receipt | None, now: datetime) -> Settle | None:
 
 
 def _due(doubt: Doubt, now: datetime) -> dict[str, Any]:
-    return {"ready_at": now, "ready_why": Reason.LOST_REPLY, "due_at": now, "absent_at": now}
+    """At once; after a 500 later each time, since the service that answers so has more to mend than this post."""
+    at = now + (doubt.rest if doubt.attempt.status == 500 else timedelta(0))
+    return {"ready_at": at, "ready_why": Reason.LOST_REPLY, "due_at": at, "absent_at": now}
 
 
 # -- the thin part ------------------------------------------------------------------------------------------------
@@ -129,7 +135,9 @@ def _expire(newsroom: Newsroom, attempt: Attempt) -> bool:
 def _doubt(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, adapter: Network) -> Doubt:
     with newsroom.store.read() as tx:
         stored = stored_articles.by_id(tx, delivery.article)
+        tried = stored_attempts.of_delivery(tx, delivery.id)
     looked, since = newsroom.looked.get(attempt.id, (0, 0.0))
+    rest = next_try(delivery.tries, uniform=newsroom.random.uniform)
     return Doubt(
         attempt=attempt,
         delivery=delivery,
@@ -141,6 +149,8 @@ def _doubt(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, adapter: Ne
         proof=adapter.abilities().find and adapter.find_is_proof(),
         in_flight=adapter.in_flight_max,
         resend_window=adapter.resend_window,
+        began=doubt_began(delivery, tried),
+        rest=min(rest, adapter.resend_window / 2),  # the resend must fall into the attempt's own window
     )
 
 
