@@ -1,9 +1,9 @@
 """The worker: runs the steps when they are woken, and lets none of them stop another.
 
-Each step has a thread of its own that sleeps until it is woken: by another step's commit, by a timer for the next known
-time, or by the safety net's slow tick (APScheduler holds the timers and nothing else; the truth is in rows). Sources
-are looked at and accounts checked in pools, so that one that hangs delays no other; each account that has something due
-has a thread.
+Each step has a thread of its own that sleeps until it is woken: by another step's commit (on PostgreSQL by that of any
+worker), by a timer for the next known time, or by the safety net's slow tick (APScheduler holds the timers and nothing
+else; the truth is in rows). Sources are looked at and accounts checked in pools, so that one that hangs delays no
+other; each account that has something due has a thread.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bot import alerts
@@ -21,6 +22,7 @@ from bot.flow import check, deliver, discover, plan, reconcile, restore, schedul
 from bot.log import events
 from bot.store import backup, deliveries, sources
 from bot.store.audit import Note
+from bot.store.bell import Bell
 from bot.store.workers import Beat, Leave
 
 # How often each step runs even if nothing woke it: the safety net, not the rhythm.
@@ -51,7 +53,7 @@ class Worker:
     def __init__(self, app: App) -> None:
         self.app = app
         self.newsroom = app.newsroom
-        self.newsroom.wake = self.wake
+        self.newsroom.wake = self._committed
         self.stopping = threading.Event()
         self.doing = "starting"
         self.beat_at = app.newsroom.clock.monotonic()
@@ -66,6 +68,8 @@ class Worker:
         self._sends = ThreadPoolExecutor(max(app.settings.workers, len(app.newsroom.accounts), 1), "account")
         self._unwatch: list[Callable[[], None]] = []
         self._scheduler: Any = None
+        #: On SQLite nobody else is there to hear it.
+        self._bell = None if app.store.is_sqlite else Bell(app.store, app.newsroom.worker, self.wake, self.stopping)
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -76,8 +80,10 @@ class Worker:
         self._scheduler = _scheduler()
         for step, tick in TICK.items():
             self._scheduler.add_job(self.wake, "interval", args=[step], seconds=tick.total_seconds(), id=f"tick {step}")
-            self._thread(step)
+            self._run_in_thread(step, partial(self._loop, step))
         self._scheduler.start()
+        if self._bell is not None:
+            self._run_in_thread("bell", self._bell.run)
         self._watch_sources()
         for step in TICK:
             self.wake(step)
@@ -108,6 +114,12 @@ class Worker:
         if event is not None:
             event.set()
 
+    def _committed(self, step: str) -> None:
+        """A step's commit lets another run soon: here, and in the other workers."""
+        self.wake(step)
+        if self._bell is not None:
+            self._bell.ring(step)
+
     def _sizes(self) -> dict[str, int]:
         return {"sources": len(self.newsroom.sources), "accounts": len(self.newsroom.accounts)}
 
@@ -131,8 +143,8 @@ class Worker:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _thread(self, step: str) -> None:
-        thread = threading.Thread(target=self._loop, args=(step,), name=step, daemon=True)
+    def _run_in_thread(self, name: str, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -166,11 +178,11 @@ class Worker:
 
     def _look(self, source: Any, anyway: bool) -> None:
         if discover.look(self.newsroom, source, anyway=anyway):
-            self.wake("plan")
+            self._committed("plan")
         while source.name in self._again and self._going():
             self._again.discard(source.name)
             if discover.look(self.newsroom, source, anyway=True):
-                self.wake("plan")
+                self._committed("plan")
 
     def _told(self, source: Any) -> Callable[[], None]:
         """What a watched source calls: look now; and once more if a look is under way, for it may be past the news."""
