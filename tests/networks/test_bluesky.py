@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.model import Card, Image
 from bot.networks.bluesky import Bluesky, BlueskyOptions
-from bot.rules.atproto import facets_of, record_key, tid
+from bot.rules.atproto import facets_of, receipt_of, record_key, tid
 from bot.testing.networks import Nowhere
 from bot.testing.samples import sample_post
 
@@ -126,3 +126,12 @@ def test_the_guard_against_overwriting_is_written_out() -> None:
     """`swapRecord` must stand there as null: left out, an existing post would be overwritten."""
     adapter = _adapter()
     assert b'"swapRecord":null' in adapter.render(sample_post(adapter.bounds())).body
+
+
+def test_the_address_of_a_post_tells_its_id() -> None:
+    wanted = "at://did:plc:desk/app.bsky.feed.post/3m7abc"
+    options = BlueskyOptions(handle="desk.example.com", password="secret-app")
+    adapter = Bluesky(options, {}, {"did": "did:plc:desk"}, Nowhere())
+    assert adapter.id_at("https://bsky.app/profile/desk.example.com/post/3m7abc") == wanted
+    assert adapter.id_at(receipt_of(wanted).url or "") == wanted
+    assert adapter.id_at("https://bsky.app/profile/desk.example.com") is None
