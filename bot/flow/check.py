@@ -100,7 +100,9 @@ def begin(newsroom: Newsroom) -> list[str]:
             name for name, row in telling.items() if due(row, now, asks_time=networks[name].reads_are_free)
         }
         newsroom.wake("schedule")
-    return [name for name, row in rows.items() if due(row, now, asks_time=_asks_time(newsroom, name))]
+    names = [name for name, row in rows.items() if due(row, now, asks_time=_asks_time(newsroom, name))]
+    newsroom.unasked.intersection_update(names)  # who is parked or taken out meanwhile has nothing to tell
+    return names
 
 
 def _asks_time(newsroom: Newsroom, name: str) -> bool:

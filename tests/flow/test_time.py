@@ -15,6 +15,7 @@ from bot.model import Priority, Reason, State
 from bot.rules.duplicates import keys_of
 from bot.rules.editorial import Schedule
 from bot.store import identity
+from bot.store.accounts import CheckFailed
 from bot.testing.clock import START, ManualClock
 from bot.testing.network_server import FakeServer, Fault
 from bot.testing.newsroom import look, pass_time, settle_down
@@ -222,6 +223,18 @@ def test_p41_an_outage_at_the_start_keeps_what_is_too_old_only_until_everybody_w
     check.one(room, second)
     schedule.run(room)
     assert desk.states() == {(State.SKIPPED, Reason.STALE): 2}
+
+
+def test_p41_nobody_waits_for_the_time_of_an_account_that_is_parked_meanwhile(house: OpenHouse) -> None:
+    desk = house("one", "two")
+    desk.server.down = True
+    room = desk.newsroom("worker-2")
+    first, second = check.begin(room)
+    check.one(room, first)
+    assert room.time_unheard
+    desk.store.commit(CheckFailed(second, None, "another worker could not reach it", 2 * MINUTE))
+    assert check.begin(room) == []
+    assert not room.time_unheard
 
 
 def test_a_start_asks_accounts_only_until_one_network_told_the_time(house: OpenHouse, clock: ManualClock) -> None:
