@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -66,7 +66,9 @@ _WORDS: tuple[tuple[int, str, type[SendError]], ...] = (
 
 _LINK_COST = 23  # {_DOCS}/user/posting/#links
 _PAGE = 40  # the most that one answer lists: https://docs.joinmastodon.org/methods/accounts/#statuses
-_PAGES = 5  # ours: 200 posts reach back further than any resend window; more would be somebody else's flood
+# All that a server lets an account post in three hours (300, rate_limiter.rb) and a page behind: further back than any
+# resend window, also where an account sends as fast as its server takes it (pace = "server").
+_PAGES = 9
 
 
 class MastodonOptions(NetworkOptions):
@@ -171,25 +173,29 @@ class Mastodon(Network):
 
     def find(self, payload: Payload, key: str, since: datetime) -> Receipt | None:
         """By link. Our words under another link may be our post, its link rewritten by the server: Unknown."""
-        posts = self.recent(since)
-        for post in posts:
+        words, alike = words_of(payload.text), False
+        for post in self._back_to(since):
             if payload.link in post.links if payload.link else payload.text == post.text:
-                return post.receipt
-        if any(words_of(post.text) == words_of(payload.text) for post in posts):
+                return post.receipt  # presence needs no complete list, absence does
+            alike = alike or words_of(post.text) == words
+        if alike:
             raise Unknown("A post with the same words and another link is there: a person must look.")
         return None
 
     def recent(self, since: datetime) -> Sequence[Seen]:
+        return list(self._back_to(since))
+
+    def _back_to(self, since: datetime) -> Iterator[Seen]:
+        """The newest posts, page by page. Raises Unknown at the end of a list that doesn't reach back to `since`."""
         account = self.facts.get("account")
         if not account:
             raise Unknown("The account's id is not known yet: check the account first.")
-        found: list[Seen] = []
         query = {"limit": str(_PAGE), "exclude_reblogs": "true"}
         for _ in range(_PAGES):
             page = _listed(self._get(f"/api/v1/accounts/{account}/statuses", query))
-            found += page
+            yield from (seen for seen in page if seen.at >= since)
             if not page or page[-1].at < since:
-                return [seen for seen in found if seen.at >= since]
+                return
             query["max_id"] = page[-1].receipt.remote_id
         raise Unknown(f"The newest {_PAGE * _PAGES} posts don't reach back to {since:%Y-%m-%d %H:%M:%S} UTC.")
 

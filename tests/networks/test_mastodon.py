@@ -113,6 +113,26 @@ def test_p01_where_keys_are_ignored_the_look_up_finds_it(door: Door) -> None:
         assert adapter.find(other, "6b" * 32, start) is None
 
 
+def test_p02_a_lost_reply_is_found_behind_all_that_a_server_takes_in_three_hours(door: Door) -> None:
+    """Sent as fast as the server takes it, 300 posts stand there within minutes: a look-up must see behind them."""
+    start = SystemClock().now() - timedelta(seconds=5)
+    with MastodonServer(keys=False, faults=scripted([Fault.DROP_AFTER])) as server:
+        adapter = _at(server, door)
+        lost, absent, *others = (
+            adapter.render(sample_post(adapter.bounds(), headline=f"Story {n}", link=f"https://www.example.com/{n}"))
+            for n in range(301)
+        )
+        with pytest.raises(Unknown):
+            adapter.send(lost, SAMPLE_KEY)
+        for number, payload in enumerate(others):
+            adapter.send(payload, f"{number:064x}")
+        assert len(server.statuses) == 300
+        found = adapter.find(lost, SAMPLE_KEY, start)
+        assert found is not None
+        assert found.remote_id == "1"
+        assert adapter.find(absent, "6b" * 32, start) is None
+
+
 @pytest.mark.parametrize("style", [Fault.LIMITED, Fault.LIMITED_DATE, Fault.LIMITED_ISO])
 def test_p83_p84_every_style_of_reset_gives_the_right_wait(style: Fault) -> None:
     """38 seconds, as a number, an HTTP date and an ISO time: 38 s, at most a second more."""
