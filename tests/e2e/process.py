@@ -18,14 +18,14 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 
 
-def eventually(check: Callable[[], bool], what: str, within: float = PATIENCE) -> None:
-    """Wait until the check holds; fail with `what` if it never does."""
+def eventually(check: Callable[[], bool], what: str | Callable[[], str], within: float = PATIENCE) -> None:
+    """Wait until the check holds; fail with `what` (as it is then) if it never does."""
     tick = threading.Event()
     for _ in range(int(within / 0.02)):
         if check():
             return
         tick.wait(0.02)
-    raise AssertionError(f"not within {within:.0f} s: {what}")
+    raise AssertionError(f"not within {within:.0f} s: {what if isinstance(what, str) else what()}")
 
 
 def house(folder: Path) -> Path:
@@ -40,6 +40,11 @@ def posts(folder: Path) -> list[dict[str, object]]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1] if line]
+
+
+def log_of(folder: Path) -> str:
+    """What the house's processes said."""
+    return (folder / "run.log").read_text("utf-8")
 
 
 def command(*words: str) -> list[str]:

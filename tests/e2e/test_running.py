@@ -7,13 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import eventually, house, posts, running, wirepost
+from tests.e2e.process import eventually, house, log_of, posts, running, wirepost
 
 SAMPLES = 6
-
-
-def log_of(folder: Path) -> str:
-    return (folder / "run.log").read_text("utf-8")
 
 
 def test_samples_become_posts_and_a_dropped_file_too_and_a_second_start_doubles_nothing(tmp_path: Path) -> None:

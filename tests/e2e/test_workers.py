@@ -15,35 +15,8 @@ from bot.clock import SystemClock
 from bot.model import State
 from bot.store import Store, deliveries
 from bot.testing.mastodon_server import MastodonServer
+from tests.e2e.houses import newsroom
 from tests.e2e.process import eventually, running, wirepost
-
-RULES = """
-[defaults]
-settle = "0s"
-first_look = "all"
-near_duplicate = "warn"
-caps = {}
-
-[[routes]]
-name = "all"
-"""
-
-
-def newsroom(folder: Path, store: str, server: str, *, articles: int, accounts: int) -> dict[str, str]:
-    """A house with a folder of articles and accounts on one server; the environment that holds its secrets."""
-    (folder / "config").mkdir()
-    (folder / "in").mkdir()
-    for number in range(articles):
-        page = f"---\ntitle: Story number {number} of the day\nlink: https://www.example.com/{number}\n---\nText.\n"
-        (folder / "in" / f"{number:04}.md").write_text(page)
-    lines = [RULES, f'[store]\nurl = "{store}"\n' if store else "", '[sources.main]\nkind = "folder"\npath = "in"\n']
-    lines += [
-        f'[accounts.a{number}]\nnetwork = "mastodon"\nserver = "{server}"\nlive = true\n'
-        'allow_private = true\npace = "server"\n'
-        for number in range(1, accounts + 1)
-    ]
-    (folder / "config" / "wirepost.toml").write_text("\n".join(lines))
-    return {f"WIREPOST_ACCOUNTS__A{number}__TOKEN": MastodonServer.token(number) for number in range(1, accounts + 1)}
 
 
 @pytest.mark.parametrize(("articles", "accounts"), [(25, 8), pytest.param(250, 8, marks=pytest.mark.soak)])
@@ -51,7 +24,7 @@ def test_p10_four_processes_on_one_database_send_each_post_once(
     tmp_path: Path, postgres_url: str, articles: int, accounts: int
 ) -> None:
     with MastodonServer() as server, ExitStack() as stack:
-        secrets = newsroom(tmp_path, postgres_url, server.base, articles=articles, accounts=accounts)
+        secrets = newsroom(tmp_path, [server.base] * accounts, store=postgres_url, articles=articles)
         children = [stack.enter_context(running(tmp_path, **secrets)) for _ in range(4)]
         wanted = articles * accounts
         eventually(lambda: len(server.statuses) >= wanted, f"{wanted} posts", within=150)
@@ -91,7 +64,7 @@ def test_p29_a_source_that_hangs_delays_no_other(tmp_path: Path) -> None:
     thread = threading.Thread(target=hanging.serve_forever, daemon=True)
     thread.start()
     with MastodonServer() as server:
-        secrets = newsroom(tmp_path, "", server.base, articles=3, accounts=2)
+        secrets = newsroom(tmp_path, [server.base] * 2, articles=3)
         path = tmp_path / "config" / "wirepost.toml"
         port = hanging.server_address[1]
         feed = f'[sources.a-hanging]\nkind = "feed"\nurl = "http://127.0.0.1:{port}/feed"\nallow_private = true\n'
@@ -109,7 +82,7 @@ def test_p29_a_source_that_hangs_delays_no_other(tmp_path: Path) -> None:
 
 def test_a_pass_by_hand_ends_when_nothing_is_left_and_again_it_sends_nothing(tmp_path: Path) -> None:
     with MastodonServer() as server:
-        secrets = newsroom(tmp_path, "", server.base, articles=10, accounts=3)
+        secrets = newsroom(tmp_path, [server.base] * 3, articles=10)
         first = wirepost(tmp_path, "run", "--once", **secrets)
         assert first.returncode == 0, first.stderr
         assert len(server.statuses) == 30
