@@ -389,7 +389,10 @@ def _upload_failed(newsroom: Newsroom, case: Case, error: SendError) -> Why:
 
 def _refused(newsroom: Newsroom, case: Case, refused: Refused) -> Why:
     """No attempt was started. What the gate says is true now: act on it, and let plan reckon the times again."""
-    why = refused.why or Why(Reason.GAP)
+    why = refused.why
+    if why is None:  # another worker was faster: what follows from its move is marked by its move
+        newsroom.wake("plan")
+        return Why(Reason.GAP)
     if why.reason is Reason.SAME_LINK:
         return _rule_out(newsroom, case, Ruled(Move.RULED_OUT, Why(Reason.SAME_LINK, str(refused.taken_by))))
     if why.reason is Reason.BUDGET:

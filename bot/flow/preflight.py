@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bot.errors import SourceError
 from bot.flow.newsroom import Newsroom
+from bot.model import Article
 from bot.rules.duplicates import digest, keys_of
 from bot.sources.base import Batch, Gone, Source
 from bot.store.articles import AddArticle, ChangedArticle, Stored, Withdraw
@@ -31,14 +32,22 @@ def moved_on(newsroom: Newsroom, stored: Stored) -> bool:
     if source.whole and fetched is None:
         return False
     found = source.read(stored.article, newsroom.reading(source), now, fetched=fetched)
+    if fetched is not None and not _as_stored(found, stored):
+        # Another worker may have stored what is newer than our batch: the source itself decides.
+        found = source.read(stored.article, newsroom.reading(source), now)
     newsroom.crash("deliver after preflight")
+    if found is None or _as_stored(found, stored):
+        return False
     if isinstance(found, Gone):
         return bool(newsroom.store.commit(Withdraw(stored.id, found.evidence)))
-    if found is None or found == stored.article or digest(found) == stored.digest:
-        return False
     keys = keys_of(found, seen_on=now.date())
     newsroom.store.commit(AddArticle(ChangedArticle(id=stored.id, article=found, digest=digest(found), keys=keys)))
     return True
+
+
+def _as_stored(found: Article | Gone | None, stored: Stored) -> bool:
+    """Does the source say what the store says, or nothing?"""
+    return found is None or (isinstance(found, Article) and (found == stored.article or digest(found) == stored.digest))
 
 
 def _fetched(newsroom: Newsroom, source: Source) -> Batch | None:
