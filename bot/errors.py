@@ -6,7 +6,8 @@
     ├── NoMatch               5   no article, delivery or account of that name
     ├── StoppedError          6   refused because a stop switch is on
     ├── StoreError            1   the store can't be used
-    │   └── StoreTaken       11   another process holds it
+    │   ├── StoreTaken       11   another process holds it
+    │   └── WrongSchema           it has another version's tables
     ├── SourceError               a source gave no usable answer; nothing was lost
     │   ├── Unreachable           network or server trouble: try again
     │   ├── Blocked               403, 429 or a challenge page: let us in, or slower
@@ -87,6 +88,10 @@ class StoreTaken(StoreError):
     """Another worker holds this store."""
 
     exit_code = 11
+
+
+class WrongSchema(StoreError):
+    """The store has the tables of an older or a newer version, or none: this program must not write there."""
 
 
 class SourceError(WirepostError):

@@ -17,10 +17,10 @@ from typing import Any
 
 from bot import alerts
 from bot.app import App, begin
-from bot.errors import SettingsError, StoreError, WirepostError
+from bot.errors import SettingsError, StoreError, WirepostError, WrongSchema
 from bot.flow import check, deliver, discover, plan, reconcile, restore, schedule
 from bot.log import events
-from bot.store import backup, deliveries, sources
+from bot.store import backup, deliveries, migrate, sources
 from bot.store.audit import Note
 from bot.store.bell import Bell
 from bot.store.workers import Beat, Leave
@@ -58,6 +58,8 @@ class Worker:
         self.doing = "starting"
         self.beat_at = app.newsroom.clock.monotonic()
         self.store_trouble: str | None = None
+        #: Why this worker must end: another version has brought the store to its own schema.
+        self.unfit: WrongSchema | None = None
         self._events = {step: threading.Event() for step in TICK}
         self._threads: list[threading.Thread] = []
         self._busy: dict[str, Future[Any]] = {}
@@ -104,7 +106,8 @@ class Worker:
         self._looks.shutdown(wait=False, cancel_futures=True)
         self._checks.shutdown(wait=False, cancel_futures=True)
         self._sends.shutdown(wait=False, cancel_futures=True)
-        self._leave()
+        if self.unfit is None:
+            self._leave()
         log.info("stopped", in_time=all(in_time))
         return all(in_time)
 
@@ -230,13 +233,22 @@ class Worker:
         """The heartbeat, the witness, the alerts: none of them may keep another from happening."""
         self.beat_at = self.newsroom.clock.monotonic()
         failed: list[StoreError] = []
-        for part in (self._beat, self.app.write_witness, self._alert, self._back_up, self._forget):
+        upkeep = (self._beat, self.app.write_witness, self._alert, self._back_up, self._forget)
+        for part in (self._require, *upkeep):
             try:
                 part()
+            except WrongSchema as error:
+                self.unfit = error
+                self.stopping.set()  # no post begins any more
+                raise
             except StoreError as error:
                 failed.append(error)
         if failed:
             raise failed[0]
+
+    def _require(self) -> None:
+        """A newer version may take the store over while this one runs (on PostgreSQL, by --migrate)."""
+        migrate.require(self.app.store)
 
     def _beat(self) -> None:
         self.app.store.commit(Beat(self.newsroom.worker, self.doing))

@@ -70,6 +70,8 @@ def serve(call: Invocation, *, migrate: bool) -> int:
         try:
             _watch(call, worker, wake, stopping, reload)
             code = 0 if worker.stop() else 8
+            if worker.unfit is not None:
+                raise worker.unfit
         finally:
             if health is not None:
                 health.close()
@@ -79,10 +81,10 @@ def serve(call: Invocation, *, migrate: bool) -> int:
 def _watch(
     call: Invocation, worker: Worker, wake: threading.Event, stopping: threading.Event, reload: threading.Event
 ) -> None:
-    """Until it is to stop: reload on request, and whenever the settings file's content is another."""
+    """Until it is to stop or must: reload on request, and whenever the settings file's content is another."""
     path = worker.app.settings.path
     seen = _content(path)
-    while not stopping.is_set():
+    while not stopping.is_set() and worker.unfit is None:
         call.clock.wait(wake, SETTINGS_EVERY)
         wake.clear()
         content = _content(path)

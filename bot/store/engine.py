@@ -390,6 +390,8 @@ def lost_connection(error: BaseException) -> bool:
 _SENTENCES = (
     ("disk is full", "the disk is full: nothing is sent until there is room again"),
     ("no space left", "the disk is full: nothing is sent until there is room again"),
+    # SQLite's word for all other refusals of a write: a quota (EDQUOT), a limit on files (EFBIG), a bad disk (EIO).
+    ("disk i/o error", "the disk takes no more: nothing is sent until its quota, limit or fault is seen to"),
     ("database is locked", "another process has kept the store locked: close what reads it for long, such as a backup"),
     ("readonly database", "the store can't be written: check the owner and rights of its folder"),
     ("unable to open database file", "the store's folder can't be opened: check that it exists and may be written"),

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.errors import StoreError
+from bot.errors import WrongSchema
 from bot.store.engine import Store, store_error
 from bot.store.schema import meta, metadata
 from bot.store.stops import guard_row
@@ -35,16 +35,16 @@ def revision(store: Store) -> str | None:
 
 
 def require(store: Store) -> None:
-    """Raise StoreError unless the schema is exactly ours: who has an older or newer one is told what to do."""
+    """Raise WrongSchema unless the schema is exactly ours: who has an older or newer one is told what to do."""
     found = revision(store)
     if found == HEAD:
         return
     where = store.url.render_as_string(hide_password=True)
     if found is None:
-        raise StoreError(f"{where}: there is no store yet. Make one: wirepost db migrate")
+        raise WrongSchema(f"{where}: there is no store yet. Make one: wirepost db migrate")
     if found in _known():
-        raise StoreError(f"{where}: the store has schema {found}, this program {HEAD}. Run: wirepost db migrate")
-    raise StoreError(
+        raise WrongSchema(f"{where}: the store has schema {found}, this program {HEAD}. Run: wirepost db migrate")
+    raise WrongSchema(
         f"{where}: the store has schema {found}, which is newer than this program's {HEAD}. "
         "Nothing was changed. Use the newer version of Wirepost."
     )
