@@ -122,7 +122,7 @@ class Start:
         here = {"identity": self.identity, "story": self.current.story, "occasion": self.current.occasion}
         if _OCCUPY.row(tx, {**here, "attempt": number}) is None:
             tx.execute(_UNDO, {"number": number})
-            return Refused(Why(Reason.SAME_LINK), taken_by=self._occupant(tx))
+            return self._occupied(tx)
         if not self._claim(tx, number):
             tx.execute(_GIVE_UP_PLACE, {"number": number, "whose": self.identity})
             tx.execute(_UNDO, {"number": number})
@@ -154,15 +154,20 @@ class Start:
                 return Refused(Why(Reason.BUDGET))
         return None
 
-    def _occupant(self, tx: Tx) -> int | None:
-        found: int | None = tx.execute(
-            select(occupied.c.attempt).where(
+    def _occupied(self, tx: Tx) -> Refused:
+        """Who has the story's place on the account? Another post, or this delivery itself: it went meanwhile."""
+        holder = tx.row(
+            select(occupied.c.attempt, attempts.c.delivery)
+            .join(attempts, attempts.c.id == occupied.c.attempt, isouter=True)
+            .where(
                 occupied.c.identity == self.identity,
                 occupied.c.story == self.current.story,
                 occupied.c.occasion == self.current.occasion,
             )
-        ).scalar()
-        return found
+        )
+        if holder is not None and holder.delivery == self.current.id:
+            return Refused(moved=True)
+        return Refused(Why(Reason.SAME_LINK), taken_by=None if holder is None else holder.attempt)
 
     def _row(self, tx: Tx) -> dict[str, Any]:
         return {

@@ -50,6 +50,16 @@ def test_a_second_start_of_what_was_read_before_gets_nothing(stock: Stock) -> No
         assert len(attempts.of_delivery(tx, current.id)) == 1
 
 
+@pytest.mark.parametrize(("outcome", "move"), [(Outcome.RECEIPT, Move.RECEIPT), (Outcome.UNKNOWN, Move.MAYBE_SENT)])
+def test_what_another_worker_sent_meanwhile_has_moved_and_is_nobodys_twin(
+    stock: Stock, outcome: Outcome, move: Move
+) -> None:
+    """Its place on the account is taken by itself: that rules nothing out."""
+    read_before = stock.waiting()
+    stock.store.commit(finishing(stock.started(read_before), outcome, move))
+    assert stock.start(read_before) == Refused(moved=True)
+
+
 @pytest.mark.parametrize("state", sorted(set(State) - {State.WAITING}))
 def test_only_a_waiting_delivery_starts(stock: Stock, state: State) -> None:
     current = stock.waiting(state=state)
