@@ -152,8 +152,11 @@ class _Ready:
     shifts: bool
 
 
-def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started | Why | None:
-    """Begin an attempt for what is due first on an account. None: nothing is due. A reason: it may not go now."""
+def start(newsroom: Newsroom, account: str, *, looked_for: str = "") -> Started | Why | None:
+    """Begin an attempt for what is due first on an account. None: nothing is due. A reason: it may not go now.
+
+    `looked_for`: the delivery that was looked up just now; another one that comes first meanwhile has its own look.
+    """
     clocks = newsroom.clock.now(), newsroom.clock.monotonic()
     newsroom.ahead.pop(account, None)
     if newsroom.parked_by_clock or newsroom.may_be_early(account):
@@ -162,10 +165,10 @@ def start(newsroom: Newsroom, account: str, *, looked: bool = False) -> Started 
     if case is None:
         return None
     network = newsroom.accounts[account].network
-    ruled = decide(case, network.resend_window, may_look=not looked)
+    ruled = decide(case, network.resend_window, may_look=case.delivery.id != looked_for)
     if ruled is not None and ruled.why.reason is Reason.LOST_REPLY and case.last is not None:
         seen = look_again(newsroom, case.delivery, case.last, case.row)
-        return start(newsroom, account, looked=True) if seen else ruled.why
+        return start(newsroom, account, looked_for=case.delivery.id) if seen else ruled.why
     if ruled is not None and ruled.why.reason is Reason.STALE and newsroom.time_unheard:
         return Why(Reason.CLOCK_SKEW)
     if ruled is not None:

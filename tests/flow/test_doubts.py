@@ -83,6 +83,21 @@ def test_p01_three_lost_tries_and_one_that_gets_through_carry_one_key(both: Open
     assert only(house).remote_id == house.server.posts[0].id
 
 
+def test_the_look_for_one_post_is_no_look_for_the_next(both: OpenHouse) -> None:
+    """Both were proved absent, and the proofs are stale: the first has turned up by now, the second is sent again."""
+    house = both()
+    house.server.late = 80 * SECOND
+    house.server.faults.extend([Fault.TAKEN_LATE, Fault.LOST_BEFORE])
+    house.show(article(1), article(2))
+    house.store.commit(Stop(id="halt", scope=Scope.ALL, value="", reason="a look", who="ann"))
+    pass_time(house.room, 100 * SECOND, step=10 * SECOND)
+    assert house.states() == {(State.WAITING, Reason.LOST_REPLY): 2}
+    house.store.commit(Lift("halt", "ann"))
+    settle_down(house.room)
+    assert house.states() == {(State.SENT, Reason.SENT): 2}
+    assert len(house.server.visible()) == 2
+
+
 def test_p02a_without_key_and_without_look_up_nothing_is_resent(house: OpenHouse) -> None:
     blind = house(options={"one": FakeOptions(token=SecretStr("token-1"), find=False)})
     blind.server.faults.append(Fault.LOST_BEFORE)
