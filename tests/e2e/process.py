@@ -18,13 +18,15 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 
 
-def eventually(check: Callable[[], bool], what: str | Callable[[], str], within: float = PATIENCE) -> None:
+def eventually(
+    check: Callable[[], bool], what: str | Callable[[], str], within: float = PATIENCE, *, every: float = 0.02
+) -> None:
     """Wait until the check holds; fail with `what` (as it is then) if it never does."""
     tick = threading.Event()
-    for _ in range(int(within / 0.02)):
+    for _ in range(int(within / every)):
         if check():
             return
-        tick.wait(0.02)
+        tick.wait(every)
     raise AssertionError(f"not within {within:.0f} s: {what if isinstance(what, str) else what()}")
 
 
@@ -59,7 +61,7 @@ def environment(**more: str) -> Mapping[str, str]:
 def wirepost(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     return subprocess.run(
-        command(*words), cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=PATIENCE
+        command(*words), cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=5 * PATIENCE
     )
 
 
