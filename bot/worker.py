@@ -57,7 +57,7 @@ class Worker:
         self.stopping = threading.Event()
         self.doing = "starting"
         self.beat_at = app.newsroom.clock.monotonic()
-        self.store_trouble: str | None = None
+        self._trouble: dict[str, str] = {}
         #: Why this worker must end: another version has brought the store to its own schema.
         self.unfit: WrongSchema | None = None
         self._events = {step: threading.Event() for step in TICK}
@@ -159,15 +159,23 @@ class Worker:
             if not self.stopping.is_set():
                 self._guarded(step, run)
 
-    def _guarded(self, step: str, run: Callable[[], object]) -> None:
+    @property
+    def store_trouble(self) -> str | None:
+        """What the store last refused, until whom it refused it succeeds; a beat clears all, for it really writes."""
+        return next(iter(list(self._trouble.values())), None)
+
+    def _guarded(self, what: str, run: Callable[[], object]) -> None:
         """Run one step once. Whatever it raises is told and ends here: the other steps, and its next run, go on."""
+        step = what.partition(" ")[0]
         try:
             if step != "watch":
                 self.doing = step
             run()
-            self.store_trouble = None
+            if step == "watch":
+                self._trouble.clear()
+            self._trouble.pop(what, None)
         except StoreError as error:
-            self.store_trouble = str(error)
+            self._trouble[what] = str(error)
             log.error("store_failed", step=step, error=str(error))
             self._later(step, timedelta(seconds=STORE_RETRY))
         except Exception as error:
@@ -282,7 +290,7 @@ class Worker:
             running = self._busy.get(key)
             if self.stopping.is_set() or (running is not None and not running.done()):
                 return
-            self._busy[key] = pool.submit(self._guarded, key.partition(" ")[0], lambda: run(*args))
+            self._busy[key] = pool.submit(self._guarded, key, lambda: run(*args))
 
     def _timer(self, step: str, at: datetime | None, now: datetime) -> None:
         """Wake a step at a time of the store's clock."""
