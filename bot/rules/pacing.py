@@ -58,6 +58,10 @@ def _of_day(moment: time) -> int:
     return (moment.hour * 60 + moment.minute) * MINUTE + moment.second * SECOND
 
 
+#: No clock is set back further, but where a place changes its side of the date line.
+_SET_BACK = 3 * HOUR
+
+
 class Shut:
     """Quiet hours and blackout dates by one wall clock."""
 
@@ -82,9 +86,18 @@ class Shut:
             elif over_midnight and moment < end:
                 ends = day * DAY + end
             else:
-                continue
+                ends = (day + over_midnight) * DAY + end
+                if not self._set_back_in(tick, day, moment, start, ends):
+                    continue
             return Obstacle(self._clock.first_after(tick, ends), Reason.QUIET)
         return None
+
+    def _set_back_in(self, tick: int, day: int, moment: int, start: int, ends: int) -> bool:
+        """Did this quiet span begin, and was the clock set back to before its beginning since? Then it goes on."""
+        if not start - _SET_BACK <= moment < start:
+            return False
+        begun = self._clock.instant(day * DAY + start)
+        return begun <= tick < self._clock.first_after(begun, ends)
 
     def room(self, tick: int) -> int:
         """How long from an open instant the date stays the same and no quiet span begins, in ticks."""

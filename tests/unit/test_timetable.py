@@ -259,6 +259,27 @@ def test_quiet_hours_follow_the_clock_through_its_changes() -> None:
     assert due.due_at == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("zone", "start", "quiet", "expected"),
+    [
+        # 4 April 2026: 23:00 to 24:00 comes twice. The night that began at 23:10 goes on at the second 23:06.
+        ("America/Santiago", "2026-04-05T03:06", "23:10-00:30", "05 00:30"),
+        # 25 October 2026: 01:00 to 02:00 comes twice. Begun at 01:20, it ends at the second 02:30, as it was forecast.
+        ("Europe/London", "2026-10-25T01:10", "01:20-02:30", "25 02:30"),
+        # It began and ended before the clock was set back; the second 01:10 is open.
+        ("Europe/London", "2026-10-25T01:10", "01:20-01:40", "25 01:10"),
+        # It has not begun yet: the first 01:10.
+        ("Europe/London", "2026-10-25T00:10", "01:20-02:30", "25 01:10"),
+    ],
+)
+def test_p35_quiet_hours_that_began_go_on_when_the_clock_is_set_back(
+    zone: str, start: str, quiet: str, expected: str
+) -> None:
+    now = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    rhythm = timing(zone=ZoneInfo(zone), quiet=spans(quiet))
+    assert shown(timetable(now, [waiting(1, ready_at=now)], [], rhythm), ZoneInfo(zone)) == [expected]
+
+
 def test_a_routes_own_quiet_hours_replace_the_accounts() -> None:
     night = at("23:30")
     dues = timetable(
