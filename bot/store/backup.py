@@ -31,6 +31,8 @@ KEEP = timedelta(days=14)
 EVERY = timedelta(days=1)
 _STAMP = "%Y%m%dT%H%M%SZ"
 _ENDINGS = (".db", ".dump")
+# How long a restore waits for those who still read the old store, in seconds.
+READERS_WAIT = 1.0
 # A copy holds headlines, texts and (encrypted) logins: it is for its owner alone.
 _OWNER_ONLY = 0o600
 
@@ -196,8 +198,7 @@ def _swap(fresh: Path, path: Path, now: datetime) -> Path | None:
     """The old file keeps another name, then the new one takes its place in one step; where the old one is."""
     aside = None
     if path.exists():
-        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as old:  # a damaged one keeps its log beside it
-            old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _fold_log_in(path)
         aside = path.with_name(f"{path.name}.before-restore-{now.strftime(_STAMP)}")
         os.link(path, aside)
     for ending in ("-wal", "-shm"):
@@ -208,6 +209,23 @@ def _swap(fresh: Path, path: Path, now: datetime) -> Path | None:
         log.unlink(missing_ok=True)
     fresh.replace(path)
     return aside
+
+
+def _fold_log_in(path: Path) -> None:
+    """Bring what is in the store's log only into its file: from then on the file alone is the whole store.
+
+    A damaged store can't, and keeps its log. Raises StoreError where somebody reads: taking the log away from a sound
+    store would leave, if we died then, one that has forgotten its last posts and sends them again.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=READERS_WAIT)) as old:
+            busy = old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.OperationalError:
+        raise  # no room, no rights, a failing disk: what the log holds is still needed
+    except sqlite3.DatabaseError:
+        return
+    if busy:
+        raise StoreError(f"{path}: another process reads the store just now. End it (or wait for it), then try again.")
 
 
 def _forget(path: Path) -> None:

@@ -240,6 +240,27 @@ def test_p103_a_store_with_broken_pages_is_named_and_the_backup_helps(sqlite_url
     store.close()
 
 
+def test_p103_a_store_that_somebody_reads_is_not_replaced_while_its_log_alone_has_the_last_rows(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """Its log would be put aside before the new file comes; a death between the two would leave it forgetful."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    store = Store(sqlite_url, ManualClock(), own_time=False)
+    copy = back_up(store, tmp_path / "backups", START)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM audit").fetchone() == (0,)
+        store.commit(Note("probe", "of today"))
+        with pytest.raises(StoreError, match="another process reads the store"):
+            put_back(copy, path, ManualClock(), stop="s", who="ann")
+        assert notes(store) == 1
+        assert sorted(each.name for each in path.parent.iterdir() if "restor" in each.name) == []
+    put_back(copy, path, ManualClock(), stop="s", who="ann")
+    store.close()
+    assert notes(store) == 0
+    store.close()
+
+
 @contextmanager
 def small_disk() -> Iterator[Path | None]:
     """A file system of 1.2 MB, where this machine lets us make one."""
