@@ -1,7 +1,8 @@
 """A process that can die at any point of the flow. It serves forks of itself, so that imports are paid for once.
 
 Reads one JSON scenario a line, forks, lives it in the fork, and answers with the fork's exit code and last words. A
-point is a statement that writes, a commit, a byte on the wire, or a named place in a step; `die_at` is its number. A
+point is a statement that writes, a commit, a byte on the wire, or a named place in a step, while a backup is put back
+also each line of the code that does it; `die_at` is its number. A
 scenario with `here` is lived in the serving process itself: it warms what its forks inherit (no connection stays open).
 """
 
@@ -14,9 +15,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from bot import networks
 from bot.clock import SeededRandom
@@ -25,7 +28,7 @@ from bot.flow.newsroom import Newsroom
 from bot.http import Door
 from bot.model import Article
 from bot.networks.base import Network
-from bot.store import Store
+from bot.store import Store, backup, hold
 from bot.store import deliveries as stored_deliveries
 from bot.store.migrate import migrate
 from bot.testing.clock import ManualClock
@@ -82,6 +85,9 @@ def live(scenario: dict[str, Any], last_words: int) -> list[str]:
     """One life of a worker, from its start to its end; the points that it passed."""
     clock = ManualClock(datetime.fromisoformat(scenario["start"]))
     points = Points(clock, scenario.get("die_at"), last_words)
+    if "backup" in scenario:
+        put_back(Path(scenario["backup"]), Path(scenario["store"]), clock, points)
+        return points.names
     store = opened(scenario["store"], clock, points)
     if scenario.get("migrate"):
         migrate(store)
@@ -91,6 +97,23 @@ def live(scenario: dict[str, Any], last_words: int) -> list[str]:
         room.door.close()
     store.close()
     return points.names
+
+
+def put_back(copy: Path, path: Path, clock: ManualClock, points: Points) -> None:
+    """What `wirepost db restore` does to the files."""
+    ours = {backup.__file__, hold.__file__}
+
+    def trace(frame: FrameType, kind: str, _: object) -> Any:
+        if frame.f_code.co_filename not in ours:
+            return None
+        if kind == "line":
+            points(f"{frame.f_code.co_name}, line {frame.f_lineno - frame.f_code.co_firstlineno}")
+        return trace
+
+    event.listen(Engine, "before_cursor_execute", lambda *parts: points.statement(parts[2]))
+    sys.settrace(trace)
+    backup.put_back(copy, path, clock, stop="halt", who="ana")
+    sys.settrace(None)
 
 
 def _newsroom(scenario: dict[str, Any], store: Store, clock: ManualClock, points: Points) -> Newsroom:
