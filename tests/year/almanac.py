@@ -134,6 +134,11 @@ def changes(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[dateti
         moment += 30 * MINUTE
 
 
+def set_back(moment: datetime, zone: ZoneInfo) -> bool:
+    """Does the clock show an hour twice from here on (or, else, skip one)?"""
+    return shown(moment, zone) < shown(moment - MINUTE, zone)
+
+
 def expected(desks: Sequence[Desk], begins: datetime, ends: datetime, absences: Sequence[Absence]) -> Expected:
     """What is published between two instants, so that (nearly) every slot has its article, and where each must go."""
     found = Expected()

@@ -31,6 +31,7 @@ from tests.year.almanac import (
     daily,
     expected,
     midnight,
+    set_back,
     slots_of,
 )
 from tests.year.drive import Leap, Stretch, World, held, link
@@ -82,8 +83,8 @@ def desks() -> list[Desk]:
 def disturbed(active: Sequence[Desk], begins: datetime, ends: datetime) -> Stretch:
     """A stretch in which the worker is restarted, and the wall clock set, once in about five days each.
 
-    A restart lies across a change of the clocks, where there is one, else across a slot; a clock is set forward across
-    a slot and back over one that was just used.
+    A restart lies across a change of the clocks that shows an hour twice, where there is one, or Berlin's that skips
+    one; else across a slot. The wall clock is set forward across a slot, and back over one that was just used.
     """
     restarts: list[Absence] = []
     leaps: list[Leap] = []
@@ -92,7 +93,12 @@ def disturbed(active: Sequence[Desk], begins: datetime, ends: datetime) -> Stret
         until = min(day + 5 * DAY, ends - MARGIN)
         number = len(restarts) + day.toordinal()
         slots = slots_of(active[number * 7 % len(active)], day, until)
-        moments = [moment for desk in active for moment in changes(desk.zone, day, until)]
+        moments = [
+            moment
+            for desk in active
+            for moment in changes(desk.zone, day, until)
+            if set_back(moment, desk.zone) or desk.zone.key == "Europe/Berlin"
+        ]
         middle = moments[0] if moments else slots[len(slots) // 2].goes
         restarts.append(
             Absence(middle - (3 + number % 5) * MINUTE + 11 * SECOND, middle + (1 + number % 7) * MINUTE + 3 * SECOND)
