@@ -1,9 +1,10 @@
 """The worker: runs the steps when they are woken, and lets none of them stop another.
 
 Each step has a thread of its own that sleeps until it is woken: by another step's commit (on PostgreSQL by that of any
-worker), by a timer for the next known time, or by the safety net's slow tick (APScheduler holds the timers and nothing
-else; the truth is in rows). Sources are looked at and accounts checked in pools, so that one that hangs delays no
-other; each account that has something due has a thread.
+worker), by a timer for the next known time (APScheduler holds the timers and nothing else; the truth is in rows), or by
+the safety net: it never sleeps longer than its slow tick, whatever the timers' wall clock does meanwhile. Sources are
+looked at and accounts checked in pools, so that one that hangs delays no other; each account that has something due has
+a thread.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bot.store.audit import Note
 from bot.store.bell import Bell
 from bot.store.workers import Beat, Leave
 
-# How often each step runs even if nothing woke it: the safety net, not the rhythm.
+# How long each step sleeps at most if nothing wakes it: the safety net, not the rhythm.
 TICK = {
     "discover": timedelta(seconds=5),
     "check": timedelta(seconds=60),
@@ -80,8 +81,7 @@ class Worker:
         finding = begin(self.app)
         log.info("started", store=self.app.store.url.get_backend_name(), finding=finding, **self._sizes())
         self._scheduler = _scheduler()
-        for step, tick in TICK.items():
-            self._scheduler.add_job(self.wake, "interval", args=[step], seconds=tick.total_seconds(), id=f"tick {step}")
+        for step in TICK:
             self._run_in_thread(step, partial(self._loop, step))
         self._scheduler.start()
         if self._bell is not None:
@@ -152,9 +152,10 @@ class Worker:
         thread.start()
 
     def _loop(self, step: str) -> None:
-        event, run = self._events[step], getattr(self, f"_{step}")
+        event, run, tick = self._events[step], getattr(self, f"_{step}"), TICK[step].total_seconds()
         while not self.stopping.is_set():
-            event.wait()
+            # No job of APScheduler: that reckons by the wall clock, and rests for an hour when it is set back by one.
+            self.newsroom.clock.wait(event, tick)
             event.clear()
             if not self.stopping.is_set():
                 self._guarded(step, run)
@@ -333,7 +334,7 @@ class Worker:
 
 
 def _scheduler() -> Any:
-    """APScheduler's background scheduler, in UTC: missed ticks run once, late ones always."""
+    """APScheduler's background scheduler, in UTC: late timers run always, and once."""
     from apscheduler.schedulers.background import BackgroundScheduler
 
     defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
