@@ -80,7 +80,8 @@ class FakeServer(httpcore.NetworkBackend):
 
     `keys`: how long an Idempotency-Key is honoured (None = ignored). `fault` is asked for each publish (account, body)
     and says what goes wrong; `faults`, if not empty, is used up first. `late`: how long TAKEN_LATE takes; `limit`: how
-    long a 429 asks to wait; `stale`: accounts whose first token is over; `down`: nobody can connect. All may be changed
+    long a 429 asks to wait; `stale`: accounts whose first token is over; `dead`: whose login was revoked; `down`: nobody
+    can connect. All may be changed
     at any time.
     """
 
@@ -102,6 +103,7 @@ class FakeServer(httpcore.NetworkBackend):
         self.drafts: dict[str, tuple[Published, bool]] = {}
         self.requests: list[tuple[str, str, str]] = []
         self.stale: set[str] = set()
+        self.dead: set[str] = set()
         self.down = False
         self._limited = 0
         self.lock = threading.RLock()
@@ -147,6 +149,8 @@ class FakeServer(httpcore.NetworkBackend):
         account = token.removeprefix("fresh-").removeprefix("token-")
         with self.lock:
             self.requests.append((method, url.path, account))
+            if account in self.dead:
+                return Answer(401, {"error": "token revoked"})
             if url.path == "/token":
                 self.stale.discard(account)
                 return Answer(body={"access": f"fresh-token-{account}"})

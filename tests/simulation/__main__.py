@@ -1,0 +1,35 @@
+"""`make simulate SEEDS=N [FROM=seed]`: so many weeks; each that breaks a promise is told in full."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.simulation.weeks import empty_store, lived
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--from", type=int, default=1, dest="first")
+    parser.add_argument("--story", action="store_true", help="tell the weeks that went well, too")
+    asked = parser.parse_args(arguments)
+    broken = []
+    with tempfile.TemporaryDirectory() as folder:
+        template = empty_store(Path(folder))
+        for seed in range(asked.first, asked.first + asked.seeds):
+            ended = lived(seed, template)
+            if ended.broken is not None:
+                broken.append(seed)
+            if ended.broken is not None or asked.story:
+                sys.stdout.write(ended.told() + "\n")
+    sys.stdout.write(f"{asked.seeds} weeks, {len(broken)} broke a promise{': ' if broken else ''}")
+    sys.stdout.write(", ".join(map(str, broken)) + "\n")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

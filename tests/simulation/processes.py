@@ -1,0 +1,211 @@
+"""A worker process of the simulation: the real steps, one at a time, in an order and at moments that the dice choose.
+
+As in a real worker each step runs again when it is woken, by a timer, or by a slow tick, and a post is three things
+between which anything may happen: start, send, finish. A process dies at one of its next writes or bytes when its fuse
+is burnt down; what it knew is gone then, and another one begins on the same store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bot.clock import SeededRandom
+from bot.flow import check, deliver, discover, plan, reconcile, restore, schedule
+from bot.flow.deliver import Started
+from bot.flow.newsroom import Newsroom
+from bot.model import Pending, Receipt, Why
+from bot.testing.newsroom import newsroom
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+#: The steps that are woken by name; discover and deliver choose a source and an account.
+STEPS = ("discover", "check", "plan", "schedule", "deliver", "reconcile")
+#: Seconds between two ticks of a step that nothing wakes: shortest and longest. A real worker ticks far more often; in
+#: most of its ticks nothing happens, which teaches nothing.
+TICKS = {"check": (3600.0, 4 * 3600.0), "plan": (3600.0, 6 * 3600.0), "schedule": (3600.0, 6 * 3600.0)}
+#: While something is in doubt or to be read back, reconcile ticks so often.
+DOUBT = (8.0, 90.0)
+READ_BACK = (40.0, 280.0)
+#: How soon something due is tried again that could not start.
+AGAIN = (20.0, 240.0)
+
+
+class Death(BaseException):
+    """A process ends here and now."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process.name)
+        self.process = process
+
+
+class Process:
+    """One worker, from its start to its death."""
+
+    def __init__(self, world: World, name: str, number: int) -> None:
+        self.world = world
+        self.name = name
+        self.number = number
+        self.alive = True
+        self.fuse: int | None = None
+        self.asleep_until = 0.0
+        self.turn_at = 0.0
+        self.woken: set[str] = {"check", "plan", "schedule", "reconcile"}
+        self.busy: set[str] = set()
+        self.next = dict.fromkeys((*TICKS, "deliver", "reconcile"), 0.0)
+        self.room: Newsroom
+
+    def begin(self) -> None:
+        """What `bot.app.begin` does at a worker's start."""
+        world = self.world
+        left, finding = world.found_at_start(self)
+        random = SeededRandom(world.week.seed * 1_000 + self.number)
+        self.room = newsroom(
+            world.store,
+            world.clock,
+            world.rules,
+            server=world.server,
+            sources=world.sources,
+            options=world.options,
+            network=world.network,
+            random=random,
+            worker=self.name,
+            crash=self.crash_point,
+        )
+        self.room.patient = False
+        self.room.wake = self.wake
+        if world.week.workers == 1:
+            self.room.orphans = frozenset(left)
+        world.after_start(self, finding)
+
+    # -- dying and sleeping -----------------------------------------------------------------------------------------
+
+    def crash_point(self, name: str) -> None:
+        """A place where a process could die."""
+        if not self.alive:
+            raise Death(self)
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse <= 0:
+                self.world.story.tell(self.name, f"dies at “{name}”")
+                self.alive = False
+                raise Death(self)
+
+    def wake(self, step: str) -> None:
+        if step in STEPS:
+            self.woken.add(step)
+
+    # -- a turn -----------------------------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """Run one step, if there is one to run, and say when the next turn comes."""
+        self.world.keep_witness()
+        step = self._choose()
+        if step is not None:
+            self.woken.discard(step)
+            self.busy.add(step)
+            try:
+                getattr(self, f"_{step}")()
+            finally:
+                self.busy.discard(step)
+        self.world.turn_later(self, self._rest())
+
+    def _choose(self) -> str | None:
+        now = self.world.clock.monotonic()
+        glance = self.world.glance()
+        ready = set(self.woken)
+        ready |= {step for step in TICKS if self.next[step] <= now}
+        if glance.look_due:
+            ready.add("discover")
+        if glance.due and self.next["deliver"] <= now:
+            ready.add("deliver")
+        if self.next["reconcile"] <= now:
+            ready.add("reconcile")
+        ready -= self.busy
+        return self.world.dice.pick(sorted(ready)) if ready else None
+
+    def _rest(self) -> float:
+        """Seconds until the next turn."""
+        dice, now, glance = self.world.dice, self.world.clock.monotonic(), self.world.glance()
+        if self.woken - self.busy or glance.look_due:
+            return dice.seconds(0.1, 3)
+        waits = [at - now for step, at in self.next.items() if step in TICKS]
+        waits += [glance.next_look_in, glance.next_due_in]
+        if glance.due:
+            waits.append(self.next["deliver"] - now)
+        waits.append(self.next["reconcile"] - now)
+        return max(0.2, min(waits)) + dice.seconds(0, 2)
+
+    def _tick(self, step: str, between: tuple[float, float]) -> None:
+        self.next[step] = self.world.clock.monotonic() + self.world.dice.seconds(*between)
+
+    def _discover(self) -> None:
+        """Every source that is due, or of which there is news."""
+        news, self.world.news = self.world.news, set()
+        for name in sorted({*news, *discover.due(self.room, self.room.sources)}):
+            if discover.look(self.room, self.room.sources[name], anyway=name in news):
+                self.wake("plan")
+
+    def _check(self) -> None:
+        self._tick("check", TICKS["check"])
+        check.run(self.room)
+
+    def _plan(self) -> None:
+        self._tick("plan", TICKS["plan"])
+        plan.run(self.room)
+        self.wake("schedule")
+
+    def _schedule(self) -> None:
+        self._tick("schedule", TICKS["schedule"])
+        schedule.run(self.room)
+
+    def _reconcile(self) -> None:
+        self._tick("reconcile", DOUBT if self.world.glance().undecided else TICKS["check"])
+        restore.run(self.room)
+        reconcile.run(self.room)
+
+    def _deliver(self) -> None:
+        """Start what is due on one account that has nothing on its way in this process."""
+        due = [name for name in self.world.due_accounts() if name in self.room.accounts and name not in self.busy]
+        if not due:
+            return
+        account = self.world.dice.pick(due)
+        self.busy.add(account)
+        try:
+            started = deliver.start(self.room, account)
+        except BaseException:
+            self.busy.discard(account)
+            raise
+        if isinstance(started, Started):
+            self.world.story.tell(self.name, f"starts attempt {started.attempt.id} of {started.delivery.id}, {account}")
+            self._leg(account, lambda: self._send(started))
+            return
+        self.busy.discard(account)
+        if started is not None and started.reason not in deliver._GO_ON:
+            self.world.story.tell(self.name, f"nothing goes on {account}: {started.reason} {started.detail}".rstrip())
+            self._tick("deliver", AGAIN)
+
+    # -- what is on its way -----------------------------------------------------------------------------------------
+
+    def _leg(self, account: str, go: Callable[[], None]) -> None:
+        """The account's thread goes on after a moment; now and then it sleeps, past what it was given."""
+        dice, week = self.world.dice, self.world.week
+        sleeps = not self.world.server.resting and dice.chance(week.sleepy)
+        wait = dice.pick((9.0, 12.0, 100.0, 400.0, 3000.0)) if sleeps else dice.seconds(0, 0.5)
+        if sleeps:
+            self.world.story.tell(self.name, f"the thread of {account} sleeps for {wait:.0f} s")
+        self.world.later(wait, self, go)
+
+    def _send(self, started: Started) -> None:
+        result = deliver.send(self.room, started)
+        self.crash_point("deliver after send")
+        self._leg(started.row.name, lambda: self._finish(started, result))
+
+    def _finish(self, started: Started, result: Receipt | Pending | Why | Exception) -> None:
+        moved = deliver.finish(self.room, started, result)  # type: ignore[arg-type]
+        said = type(result).__name__ + ("" if moved else ", too late")
+        self.world.story.tell(self.name, f"attempt {started.attempt.id} ended: {said}")
+        self.busy.discard(started.row.name)
+        self._tick("reconcile", READ_BACK if isinstance(result, Receipt) else DOUBT)
+        self.wake("deliver")
