@@ -194,7 +194,7 @@ def _account(dice: Dice, number: int, slotted: bool) -> AccountPlan:
 def _articles(dice: Dice, sources: tuple[str, ...]) -> tuple[ArticlePlan, ...]:
     """A few old ones, then the week's: alone, and in bursts."""
     times = [-dice.moment(timedelta(days=3)) for _ in range(dice.number(2, 5))]
-    wanted = dice.number(18, 40)
+    wanted = dice.weighted({14: 3, 20: 4, 26: 2, 40: 0.5})
     while len(times) < wanted:
         at = dice.moment(WEEK)
         times += [at + dice.seconds(0, 900) for _ in range(dice.weighted({1: 8, 2: 3, 5: 1, 9: 0.4}))]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from bot.errors import Unreachable
 from bot.http import Http
@@ -18,7 +20,7 @@ DOES = ("opens", "loses", "rebuilds", "counts", "defends", "doubles", "sells", "
 WHAT = ("bridge", "levy", "telescope", "strike", "oak", "sketch", "archive", "stadium", "vaccine", "canal", "tower",
         "budget", "whale", "printer", "tunnel", "market", "festival")  # fmt: skip
 #: So many of its newest articles a source shows.
-WINDOW = 9
+WINDOW = 5
 
 
 class Piece:
@@ -81,7 +83,7 @@ class Feed(Scripted):
     """A source of the week. `pieces`: what it has, oldest first; `extra`: old ones that it shows too for once."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, SourceOptions(every=timedelta(hours=4)))
+        super().__init__(name, SourceOptions(every=timedelta(hours=12)))
         self.pieces: list[Piece] = []
         self.extra: list[Piece] = []
         self.ids = 0
@@ -98,4 +100,7 @@ class Feed(Scripted):
         self.gone = tuple(
             Gone(piece.shown(self.name, self.ids).guid, "410 Gone") for piece in listed if piece.withdrawn
         )
-        return super().fetch(cursor, http, now)
+        version = blake2b(repr((self.articles, self.gone)).encode(), digest_size=8).hexdigest()
+        if cursor.get("version") == version:
+            return Batch(cursor=cursor, unchanged=True)
+        return replace(super().fetch(cursor, http, now), cursor={"version": version})

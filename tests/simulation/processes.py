@@ -18,16 +18,15 @@ from bot.model import Pending, Receipt, Why
 from bot.testing.newsroom import newsroom
 
 if TYPE_CHECKING:
-    from tests.simulation.world import World
+    from tests.simulation.world import Glance, World
 
-#: The steps that are woken by name; discover and deliver choose a source and an account.
-STEPS = ("discover", "check", "plan", "schedule", "deliver", "reconcile")
 #: Seconds between two ticks of a step that nothing wakes: shortest and longest. A real worker ticks far more often; in
 #: most of its ticks nothing happens, which teaches nothing.
-TICKS = {"check": (3600.0, 4 * 3600.0), "plan": (3600.0, 6 * 3600.0), "schedule": (3600.0, 6 * 3600.0)}
-#: While something is in doubt or to be read back, reconcile ticks so often.
-DOUBT = (8.0, 90.0)
+CHECK = (4 * 3600.0, 12 * 3600.0)
+#: While something is in doubt, reconcile ticks so often; to read back what was sent, so often.
+DOUBT = (10.0, 130.0)
 READ_BACK = (40.0, 280.0)
+NOT_READ_BACK = (2 * 3600.0, 8 * 3600.0)
 #: How soon something due is tried again that could not start.
 AGAIN = (20.0, 240.0)
 
@@ -51,9 +50,9 @@ class Process:
         self.fuse: int | None = None
         self.asleep_until = 0.0
         self.turn_at = 0.0
-        self.woken: set[str] = {"check", "plan", "schedule", "reconcile"}
+        self.woken: set[str] = {"check"}
         self.busy: set[str] = set()
-        self.next = dict.fromkeys((*TICKS, "deliver", "reconcile"), 0.0)
+        self.next = dict.fromkeys(("check", "deliver", "reconcile"), 0.0)
         self.room: Newsroom
 
     def begin(self) -> None:
@@ -93,7 +92,8 @@ class Process:
                 raise Death(self)
 
     def wake(self, step: str) -> None:
-        if step in STEPS:
+        """What a step's commit makes another step do; the others are seen by what they would find."""
+        if step in ("check", "deliver"):
             self.woken.add(step)
 
     # -- a turn -----------------------------------------------------------------------------------------------------
@@ -112,29 +112,32 @@ class Process:
         self.world.turn_later(self, self._rest())
 
     def _choose(self) -> str | None:
-        now = self.world.clock.monotonic()
-        glance = self.world.glance()
-        ready = set(self.woken)
-        ready |= {step for step in TICKS if self.next[step] <= now}
-        if glance.look_due:
-            ready.add("discover")
-        if glance.due and self.next["deliver"] <= now:
-            ready.add("deliver")
-        if self.next["reconcile"] <= now:
-            ready.add("reconcile")
-        ready -= self.busy
-        return self.world.dice.pick(sorted(ready)) if ready else None
+        """A step that has something to do. (One that has nothing would read and end; most ticks of a real worker do.)"""
+        now, glance = self.world.clock.monotonic(), self.world.glance()
+        ready = {
+            "discover": glance.look_due,
+            "check": "check" in self.woken or self.next["check"] <= now,
+            "plan": glance.unplanned,
+            "schedule": glance.dirty,
+            "deliver": glance.due and self.next["deliver"] <= now,
+            "reconcile": self._reconciles(glance) and self.next["reconcile"] <= now,
+        }
+        steps = [step for step, is_ready in ready.items() if is_ready and step not in self.busy]
+        return self.world.dice.pick(steps) if steps else None
+
+    def _reconciles(self, glance: Glance) -> bool:
+        return glance.undecided or glance.unconfirmed or self.world.restored
 
     def _rest(self) -> float:
         """Seconds until the next turn."""
         dice, now, glance = self.world.dice, self.world.clock.monotonic(), self.world.glance()
-        if self.woken - self.busy or glance.look_due:
+        if glance.look_due or glance.unplanned or glance.dirty or "check" in self.woken:
             return dice.seconds(0.1, 3)
-        waits = [at - now for step, at in self.next.items() if step in TICKS]
-        waits += [glance.next_look_in, glance.next_due_in]
+        waits = [self.next["check"] - now, glance.next_look_in, glance.next_due_in]
         if glance.due:
             waits.append(self.next["deliver"] - now)
-        waits.append(self.next["reconcile"] - now)
+        if self._reconciles(glance):
+            waits.append(self.next["reconcile"] - now)
         return max(0.2, min(waits)) + dice.seconds(0, 2)
 
     def _tick(self, step: str, between: tuple[float, float]) -> None:
@@ -144,24 +147,20 @@ class Process:
         """Every source that is due, or of which there is news."""
         news, self.world.news = self.world.news, set()
         for name in sorted({*news, *discover.due(self.room, self.room.sources)}):
-            if discover.look(self.room, self.room.sources[name], anyway=name in news):
-                self.wake("plan")
+            discover.look(self.room, self.room.sources[name], anyway=name in news)
 
     def _check(self) -> None:
-        self._tick("check", TICKS["check"])
+        self._tick("check", CHECK)
         check.run(self.room)
 
     def _plan(self) -> None:
-        self._tick("plan", TICKS["plan"])
         plan.run(self.room)
-        self.wake("schedule")
 
     def _schedule(self) -> None:
-        self._tick("schedule", TICKS["schedule"])
         schedule.run(self.room)
 
     def _reconcile(self) -> None:
-        self._tick("reconcile", DOUBT if self.world.glance().undecided else TICKS["check"])
+        self._tick("reconcile", DOUBT if self.world.glance().undecided else NOT_READ_BACK)
         restore.run(self.room)
         reconcile.run(self.room)
 
@@ -208,4 +207,4 @@ class Process:
         self.world.story.tell(self.name, f"attempt {started.attempt.id} ended: {said}")
         self.busy.discard(started.row.name)
         self._tick("reconcile", READ_BACK if isinstance(result, Receipt) else DOUBT)
-        self.wake("deliver")
+        self.next["deliver"] = 0.0

@@ -25,7 +25,7 @@ from bot.flow.newsroom import Newsroom
 from bot.model import Delivery
 from bot.networks.base import Network
 from bot.rules.editorial import Editorial
-from bot.store import Store, accounts, attempts, witness
+from bot.store import Store, attempts, witness
 from bot.store.accounts import Join
 from bot.store.revisions import ApplyRules
 from bot.store.schema import to_micros
@@ -66,7 +66,10 @@ class Glance:
     """What a worker's timers would tell it: read past the store's own code."""
 
     due: bool
+    dirty: bool
+    unplanned: bool
     undecided: bool
+    unconfirmed: bool
     look_due: bool
     next_due_in: float
     next_look_in: float
@@ -126,10 +129,15 @@ class World:
 
     def glance(self) -> Glance:
         now = to_micros(self.clock.now())
-        due, next_due, undecided, next_look, looked = self.peek.execute(_GLANCE, (now, now)).fetchone()
+        values = (now, now, now - 82_800_000_000, now - 30_000_000)
+        row = self.peek.execute(_GLANCE, values).fetchone()
+        due, next_due, dirty, unplanned, undecided, unconfirmed, next_look, looked = row
         return Glance(
             due=bool(due),
+            dirty=bool(dirty),
+            unplanned=bool(unplanned),
             undecided=bool(undecided),
+            unconfirmed=bool(unconfirmed),
             look_due=bool(self.news) or looked < len(self.sources) or (next_look is not None and next_look <= now),
             next_due_in=(next_due - now) / 1e6 if next_due is not None else 1e9,
             next_look_in=(next_look - now) / 1e6 if next_look is not None else 1e9,
@@ -182,8 +190,7 @@ class World:
             for name, options in self.options.items()
         }
         room.editorial, room.rules = self.rules, number
-        for step in ("check", "plan", "schedule"):
-            process.wake(step)
+        process.wake("check")
 
     # -- the agenda -------------------------------------------------------------------------------------------------
 
@@ -204,7 +211,6 @@ class World:
         """Somebody wrote into the store: the workers' ticks find it."""
         for process in self.processes:
             if process.alive:
-                process.woken |= {"plan", "schedule"}
                 self.turn_later(process, self.dice.seconds(0.5, 15))
 
     def _happen(self, one: Event) -> None:
@@ -290,9 +296,7 @@ class World:
             self._write_witness()
 
     def _write_witness(self) -> None:
-        with self.store.read() as tx:
-            identities = [row.identity for row in accounts.all_accounts(tx).values() if row.identity]
-            self.witness = Witness(witness.store_id(tx) or "", attempts.last_number(tx), tuple(identities), tx.now)
+        self.witness = Witness(f"store-{self.week.seed}", self._last_attempt(), (), self.clock.now())
         self.witness_at = self.clock.monotonic()
 
     def _bury(self, process: Process) -> None:
@@ -550,9 +554,12 @@ def _hasty(connection: sqlite3.Connection, _: Any) -> None:
 
 _GLANCE = """
 SELECT
-  (SELECT count(*) FROM deliveries WHERE state = 'waiting' AND due_at <= ?),
+  EXISTS (SELECT 1 FROM deliveries WHERE state = 'waiting' AND due_at <= ?),
   (SELECT min(due_at) FROM deliveries WHERE state = 'waiting' AND due_at > ?),
-  (SELECT count(*) FROM deliveries WHERE state IN ('sending', 'unknown')),
+  EXISTS (SELECT 1 FROM accounts WHERE dirty AND NOT removed),
+  EXISTS (SELECT 1 FROM articles WHERE unplanned),
+  EXISTS (SELECT 1 FROM deliveries WHERE state IN ('sending', 'unknown')),
+  EXISTS (SELECT 1 FROM deliveries WHERE state = 'sent' AND confirmed_at IS NULL AND sent_at BETWEEN ? AND ?),
   (SELECT min(next_look_at) FROM sources WHERE NOT ended),
   (SELECT count(*) FROM sources)
 """
