@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.simulation.weeks import empty_store, lived
+from tests.simulation.ground import Ground
+from tests.simulation.weeks import lived
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,9 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     broken = []
     with tempfile.TemporaryDirectory() as folder:
-        template = empty_store(Path(folder))
+        ground = Ground(Path(folder))
         for seed in range(asked.first, asked.first + asked.seeds):
-            ended = lived(seed, template)
+            ended = lived(seed, ground)
             if ended.broken is not None:
                 broken.append(seed)
             if ended.broken is not None or asked.story:

@@ -72,6 +72,7 @@ class Process:
             worker=self.name,
             crash=self.crash_point,
         )
+        world.rooms.append(self.room)
         self.room.patient = False
         self.room.wake = self.wake
         if world.week.workers == 1:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from bot.clock import SystemClock
 from bot.networks.base import Network
-from bot.store import Store
-from bot.store.migrate import migrate
 from bot.testing.network import Fake
 from tests.simulation.adversary import Week, week
+from tests.simulation.ground import Ground
 from tests.simulation.promises import Broken
 from tests.simulation.world import World
 
@@ -31,28 +27,18 @@ class Ended:
         return f"{self.story}\n{self.broken}\nAgain: make simulate SEEDS=1 FROM={self.seed}"
 
 
-def empty_store(folder: Path) -> Path:
-    """A migrated store to copy for each week."""
-    path = folder / "empty.db"
-    store = Store(f"sqlite:///{path}", SystemClock())
-    migrate(store)
-    store.close()
-    return path
-
-
-def lived(plan: Week | int, template: Path, *, network: type[Network] = Fake) -> Ended:
+def lived(plan: Week | int, ground: Ground, *, network: type[Network] = Fake) -> Ended:
     """Live a week, given by its seed or as it was planned."""
     plan = week(plan) if isinstance(plan, int) else plan
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(plan, template, Path(folder), network=network)
-        broken = None
-        try:
-            world.live()
-        except Broken as error:
-            broken = str(error)
-        except Exception as error:
-            error.add_note(world.story.text())
-            raise
-        finally:
-            world.close()
+    world = World(plan, ground, network=network)
+    broken = None
+    try:
+        world.live()
+    except Broken as error:
+        broken = str(error)
+    except Exception as error:
+        error.add_note(world.story.text())
+        raise
+    finally:
+        world.close()
     return Ended(plan.seed, broken, world.story.text(), world.events, len(world.server.posts))

@@ -7,10 +7,8 @@ commit the promises are looked at, and when the week is over the adversary rests
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -18,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import event
 
 from bot.flow import restore
 from bot.flow.newsroom import Newsroom
 from bot.model import Delivery
 from bot.networks.base import Network
 from bot.rules.editorial import Editorial
-from bot.store import Store, attempts, witness
+from bot.store import attempts, witness
 from bot.store.accounts import Join
 from bot.store.revisions import ApplyRules
 from bot.store.schema import to_micros
@@ -37,6 +34,7 @@ from tests.simulation.adversary import WEEK, Act, ArticlePlan, Week
 from tests.simulation.dice import Dice
 from tests.simulation.editors import Editors
 from tests.simulation.feeds import Feed, Piece
+from tests.simulation.ground import Ground
 from tests.simulation.internet import Internet
 from tests.simulation.processes import Death, Process
 from tests.simulation.promises import Broken, Promises
@@ -78,13 +76,13 @@ class Glance:
 class World:
     """`network` is the adapter of all accounts: a test brings a wrong one to see it caught."""
 
-    def __init__(self, week: Week, template: Path, folder: Path, *, network: type[Network] = Fake) -> None:
-        self.week, self.network = week, network
+    def __init__(self, week: Week, ground: Ground, *, network: type[Network] = Fake) -> None:
+        self.week, self.ground, self.network = week, ground, network
         self.dice = Dice(week.seed * 7 + 1)
         self.clock = ManualClock(week.start)
         self.story = Story(self.clock, f"seed {week.seed}")
-        self.path = folder / "wirepost.db"
-        shutil.copyfile(template, self.path)
+        self.store = ground.store
+        ground.clear(self.clock, self._at_point)
         self.server = Internet(week, self.clock, self.dice, self.story)
         self.server.arrived = lambda post: self.promises.arrived(post)
         self.server.meanwhile = self._while_waiting
@@ -93,6 +91,7 @@ class World:
         self.numbers = {f"desk{plan.number}": plan.number for plan in week.accounts}
         self.editors = Editors(self)
         self.processes: list[Process] = []
+        self.rooms: list[Newsroom] = []
         self.stack: list[Process | None] = [None]
         self.agenda: list[Event] = []
         self.events = self.born = 0
@@ -102,23 +101,21 @@ class World:
         self.restored = self.restored_ever = False
         self.drift = timedelta(0)
         self.over = False
-        self._open()
         self._settings()
         self.promises = Promises(self)
 
     # -- the store --------------------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        self.store = Store(f"sqlite:///{self.path}", self.clock, own_time=False, crash=self._at_point)
-        event.listen(self.store.engine, "connect", _hasty)
-        self.peek = sqlite3.connect(self.path, isolation_level=None)
+    @property
+    def peek(self) -> sqlite3.Connection:
+        """Reads the store's file past the store's own code."""
+        return self.ground.peek
 
     def close(self) -> None:
         """Let go of the store."""
-        for process in self.processes:
-            process.room.door.close()
-        self.peek.close()
-        self.store.close()
+        for room in self.rooms:
+            room.door.close()
+        self.ground.close()
 
     def _at_point(self, name: str) -> None:
         """A named point of the store: whoever acts may die there; after a commit the promises are looked at."""
@@ -176,8 +173,8 @@ class World:
         }
 
     def template_room(self) -> Newsroom:
-        """A newsroom to make the command line's from."""
-        return self.processes[-1].room
+        """A newsroom to make the command line's from: that of the worker that began last."""
+        return self.rooms[-1]
 
     def _reload(self, process: Process) -> None:
         """What `bot.app.App.apply` does when the settings changed."""
@@ -222,7 +219,7 @@ class World:
         if process is not None and not process.alive:
             return
         if process is not None and process.asleep_until > self.clock.monotonic():
-            self.later(process.asleep_until - self.clock.monotonic(), process, one.go)
+            self.later(process.asleep_until - self.clock.monotonic() + 0.001, process, one.go)
             return
         self.stack.append(process)
         self.story.depth = len(self.stack) - 2
@@ -303,7 +300,6 @@ class World:
         """A process is dead; another one begins after a while, unless everybody is at rest already."""
         if process in self.processes:
             self.processes.remove(process)
-            process.room.door.close()
             self.later(1.0 if self.over else self.dice.pick((1.0, 30.0, 600.0, 20_000.0)), None, self._start_process)
 
     # -- the publisher ----------------------------------------------------------------------------------------------
@@ -511,9 +507,7 @@ class World:
 
     def _copy(self) -> None:
         """A copy of the store is made now, and put back some time."""
-        copy = self.path.with_suffix(f".copy{self.born}")
-        with closing(sqlite3.connect(copy)) as target:
-            self.peek.backup(target)
+        copy = self.ground.copy()
         last = self._last_attempt()
         self.later(self.dice.pick((900.0, 9000.0, 90_000.0)), None, lambda: self._put_back(copy, last))
 
@@ -533,23 +527,12 @@ class World:
             return
         for process in [process for process in self.processes if process.alive]:
             process.alive = False
-            process.room.door.close()
             self.processes.remove(process)
-        self.peek.close()
-        self.store.close()
-        for ending in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-        shutil.copyfile(copy, self.path)
-        self._open()
+        self.ground.put(copy)
         self.promises.restored()
         self.story.tell("adversary", "the older store is in its place")
         for _ in range(self.week.workers):
             self.later(self.dice.seconds(1, 600), None, self._start_process)
-
-
-def _hasty(connection: sqlite3.Connection, _: Any) -> None:
-    """A process that dies loses nothing that the system has: only a loss of power needs the disk, and none happens."""
-    connection.execute("PRAGMA synchronous = OFF")
 
 
 _GLANCE = """
