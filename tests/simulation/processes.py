@@ -20,15 +20,18 @@ from bot.testing.newsroom import newsroom
 if TYPE_CHECKING:
     from tests.simulation.world import Glance, World
 
-#: Seconds between two ticks of a step that nothing wakes: shortest and longest. A real worker ticks far more often; in
-#: most of its ticks nothing happens, which teaches nothing.
-CHECK = (4 * 3600.0, 12 * 3600.0)
-#: While something is in doubt, reconcile ticks so often; to read back what was sent, so often.
-DOUBT = (10.0, 130.0)
+#: Seconds between two runs of a step that nothing wakes: shortest and longest. A real worker's steps run far more often;
+#: in most of those runs nothing happens, which teaches nothing.
+CHECK = (12 * 3600.0, 30 * 3600.0)
+DOUBT = (15.0, 110.0)
 READ_BACK = (40.0, 280.0)
-NOT_READ_BACK = (2 * 3600.0, 8 * 3600.0)
+NOT_READ_BACK = (4 * 3600.0, 12 * 3600.0)
+#: Two looks at sources lie so far apart (another worker may be at one, and die over it).
+LOOKS = (10.0, 90.0)
 #: How soon something due is tried again that could not start.
-AGAIN = (20.0, 240.0)
+AGAIN = (30.0, 900.0)
+#: Each look at a doubt that settles nothing makes the next wait so much longer.
+PATIENCE = 1.5
 
 
 class Death(BaseException):
@@ -52,7 +55,8 @@ class Process:
         self.turn_at = 0.0
         self.woken: set[str] = {"check"}
         self.busy: set[str] = set()
-        self.next = dict.fromkeys(("check", "deliver", "reconcile"), 0.0)
+        self.looked = 0
+        self.next = dict.fromkeys(("discover", "check", "schedule", "deliver", "reconcile"), 0.0)
         self.room: Newsroom
 
     def begin(self) -> None:
@@ -116,10 +120,10 @@ class Process:
         """A step that has something to do. (One that has nothing would read and end; most ticks of a real worker do.)"""
         now, glance = self.world.clock.monotonic(), self.world.glance()
         ready = {
-            "discover": glance.look_due,
+            "discover": glance.look_due and self.next["discover"] <= now,
             "check": "check" in self.woken or self.next["check"] <= now,
             "plan": glance.unplanned,
-            "schedule": glance.dirty,
+            "schedule": glance.dirty and self.next["schedule"] <= now,
             "deliver": glance.due and self.next["deliver"] <= now,
             "reconcile": self._reconciles(glance) and self.next["reconcile"] <= now,
         }
@@ -132,20 +136,25 @@ class Process:
     def _rest(self) -> float:
         """Seconds until the next turn."""
         dice, now, glance = self.world.dice, self.world.clock.monotonic(), self.world.glance()
-        if glance.look_due or glance.unplanned or glance.dirty or "check" in self.woken:
+        if glance.unplanned or "check" in self.woken:
             return dice.seconds(0.1, 3)
         waits = [self.next["check"] - now, glance.next_look_in, glance.next_due_in]
+        if glance.look_due:
+            waits.append(self.next["discover"] - now)
+        if glance.dirty:
+            waits.append(max(self.next["schedule"] - now, dice.seconds(0.5, 30)))
         if glance.due:
             waits.append(self.next["deliver"] - now)
         if self._reconciles(glance):
             waits.append(self.next["reconcile"] - now)
         return max(0.2, min(waits)) + dice.seconds(0, 2)
 
-    def _tick(self, step: str, between: tuple[float, float]) -> None:
-        self.next[step] = self.world.clock.monotonic() + self.world.dice.seconds(*between)
+    def _tick(self, step: str, between: tuple[float, float], times: float = 1.0) -> None:
+        self.next[step] = self.world.clock.monotonic() + self.world.dice.seconds(*between) * times
 
     def _discover(self) -> None:
         """Every source that is due, or of which there is news."""
+        self._tick("discover", LOOKS)
         news, self.world.news = self.world.news, set()
         for name in sorted({*news, *discover.due(self.room, self.room.sources)}):
             discover.look(self.room, self.room.sources[name], anyway=name in news)
@@ -158,16 +167,19 @@ class Process:
         plan.run(self.room)
 
     def _schedule(self) -> None:
-        schedule.run(self.room)
+        if not schedule.run(self.room):  # the clocks disagree: nothing is timed before they agree again
+            self._tick("schedule", AGAIN)
 
     def _reconcile(self) -> None:
-        self._tick("reconcile", DOUBT if self.world.glance().undecided else NOT_READ_BACK)
-        restore.run(self.room)
-        reconcile.run(self.room)
+        if self.world.restored:
+            restore.run(self.room)
+        self.looked = 0 if reconcile.run(self.room) else self.looked + 1
+        self._tick("reconcile", DOUBT if self.world.glance().undecided else NOT_READ_BACK, PATIENCE ** min(self.looked, 9))
 
     def _deliver(self) -> None:
         """Start what is due on one account that has nothing on its way in this process."""
         due = [name for name in self.world.due_accounts() if name in self.room.accounts and name not in self.busy]
+        self._tick("deliver", AGAIN)
         if not due:
             return
         account = self.world.dice.pick(due)
@@ -179,12 +191,14 @@ class Process:
             raise
         if isinstance(started, Started):
             self.world.story.tell(self.name, f"starts attempt {started.attempt.id} of {started.delivery.id}, {account}")
+            self.next["deliver"] = 0.0
             self._leg(account, lambda: self._send(started))
             return
         self.busy.discard(account)
-        if started is not None and started.reason not in deliver._GO_ON:
+        if started is not None and started.reason in deliver._GO_ON:
+            self.next["deliver"] = 0.0
+        elif started is not None:
             self.world.story.tell(self.name, f"nothing goes on {account}: {started.reason} {started.detail}".rstrip())
-            self._tick("deliver", AGAIN)
 
     # -- what is on its way -----------------------------------------------------------------------------------------
 
@@ -207,5 +221,6 @@ class Process:
         said = type(result).__name__ + ("" if moved else ", too late")
         self.world.story.tell(self.name, f"attempt {started.attempt.id} ended: {said}")
         self.busy.discard(started.row.name)
+        self.looked = 0
         self._tick("reconcile", READ_BACK if isinstance(result, Receipt) else DOUBT)
         self.next["deliver"] = 0.0

@@ -95,6 +95,7 @@ class World:
         self.stack: list[Process | None] = [None]
         self.agenda: list[Event] = []
         self.events = self.born = 0
+        self.polls: set[str] = set()
         self.news: set[str] = set()
         self.witness: Witness | None = None
         self.witness_at = -WITNESS
@@ -315,9 +316,12 @@ class World:
 
     def _poll_soon(self, name: str) -> None:
         """The source's next poll comes within minutes."""
-        self.later(self.dice.seconds(5, 300), None, lambda: self._polled(name))
+        if name not in self.polls:
+            self.polls.add(name)
+            self.later(self.dice.seconds(5, 600), None, lambda: self._polled(name))
 
     def _polled(self, name: str) -> None:
+        self.polls.discard(name)
         self.news.add(name)
         for process in self.processes:
             if process.alive:
