@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bot.clock import SeededRandom
+from bot.errors import SendError
 from bot.flow import check, deliver, discover, plan, reconcile, restore, schedule
 from bot.flow.deliver import Started
 from bot.flow.newsroom import Newsroom
@@ -160,8 +161,8 @@ class Process:
             discover.look(self.room, self.room.sources[name], anyway=name in news)
 
     def _check(self) -> None:
-        self._tick("check", CHECK)
         check.run(self.room)
+        self._tick("check", AGAIN if self.room.parked_by_clock else CHECK)
 
     def _plan(self) -> None:
         plan.run(self.room)
@@ -185,19 +186,22 @@ class Process:
         account = self.world.dice.pick(due)
         self.busy.add(account)
         try:
-            started = deliver.start(self.room, account)
+            self._begun(account, deliver.start(self.room, account))
         except BaseException:
             self.busy.discard(account)
             raise
+
+    def _begun(self, account: str, started: Started | Why | None) -> None:
+        """Something is on its way on an account now, or nothing is, for a reason."""
         if isinstance(started, Started):
             self.world.story.tell(self.name, f"starts attempt {started.attempt.id} of {started.delivery.id}, {account}")
             self.next["deliver"] = 0.0
             self._leg(account, lambda: self._send(started))
             return
         self.busy.discard(account)
-        if started is not None and started.reason in deliver._GO_ON:
+        if started is None or started.reason in deliver._GO_ON:
             self.next["deliver"] = 0.0
-        elif started is not None:
+        else:
             self.world.story.tell(self.name, f"nothing goes on {account}: {started.reason} {started.detail}".rstrip())
 
     # -- what is on its way -----------------------------------------------------------------------------------------
@@ -216,11 +220,14 @@ class Process:
         self.crash_point("deliver after send")
         self._leg(started.row.name, lambda: self._finish(started, result))
 
-    def _finish(self, started: Started, result: Receipt | Pending | Why | Exception) -> None:
-        moved = deliver.finish(self.room, started, result)  # type: ignore[arg-type]
-        said = type(result).__name__ + ("" if moved else ", too late")
-        self.world.story.tell(self.name, f"attempt {started.attempt.id} ended: {said}")
-        self.busy.discard(started.row.name)
+    def _finish(self, started: Started, result: Receipt | Pending | SendError) -> None:
+        """The outcome; mostly with the start of what is due next, as a worker does that goes on."""
+        account = started.row.name
+        self.world.story.tell(self.name, f"attempt {started.attempt.id} ended: {type(result).__name__}")
         self.looked = 0
         self._tick("reconcile", READ_BACK if isinstance(result, Receipt) else DOUBT)
-        self.next["deliver"] = 0.0
+        if self.world.dice.chance(0.7):
+            self._begun(account, deliver.hand_over(self.room, started, result))
+        else:
+            deliver.finish(self.room, started, result)
+            self._begun(account, None)

@@ -101,6 +101,7 @@ class World:
         self.witness_at = -WITNESS
         self.restored = self.restored_ever = False
         self.drift = timedelta(0)
+        self.waiting_until = 0.0
         self.over = False
         self._settings()
         self.promises = Promises(self)
@@ -212,7 +213,11 @@ class World:
                 self.turn_later(process, self.dice.seconds(0.5, 15))
 
     def _happen(self, one: Event) -> None:
-        """One event, with the clock at its time or, if others took longer, later."""
+        """One event, with the clock at its time or, if others took longer, later.
+
+        What a process would do while it waits for an answer comes after that: its threads share locks, and here is one
+        thread only.
+        """
         self.events += 1
         if self.events > EVENTS:
             raise Broken("the world spins: something is done again and again without an end")
@@ -221,6 +226,9 @@ class World:
             return
         if process is not None and process.asleep_until > self.clock.monotonic():
             self.later(process.asleep_until - self.clock.monotonic() + 0.001, process, one.go)
+            return
+        if process is not None and process in self.stack:
+            self.later(self.waiting_until - self.clock.monotonic() + 0.001, process, one.go)
             return
         self.stack.append(process)
         self.story.depth = len(self.stack) - 2
@@ -241,13 +249,14 @@ class World:
     def _while_waiting(self, seconds: float) -> None:
         """An answer takes so long; what was planned for that time happens meanwhile."""
         until = self.clock.monotonic() + seconds
-        mine = self.stack[-1]
+        mine, before, self.waiting_until = self.stack[-1], self.waiting_until, until
         if len(self.stack) <= DEPTH:
             while self.agenda and self.agenda[0].at <= until:
                 one = heappop(self.agenda)
                 self._advance_to(one.at)
                 self._happen(one)
         self._advance_to(until)
+        self.waiting_until = before
         if mine is not None and not mine.alive:
             raise Death(mine)
 
