@@ -30,6 +30,7 @@ from bot.networks.base import Network, only_send_errors
 from bot.rules.compose import BadTemplate, CannotFit, compose
 from bot.rules.editorial import Editorial, Route
 from bot.rules.freshness import before_account
+from bot.rules.timetable import shut_at
 from bot.rules.timing import Pacing, Timing, pacing_at, timing_for
 from bot.store import Both, Tx
 from bot.store import accounts as stored_accounts
@@ -301,6 +302,11 @@ def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: Accou
 def _frozen(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _Ready | Why:
     """The payload and the key of the attempt, and the conditions under which it may begin."""
     delivery, row, frozen = case.delivery, case.row, case.frozen
+    timing = timing_for(newsroom.editorial, row.name, newsroom.accounts[row.name].network.pace, joined_at=row.joined_at)
+    route = _route(newsroom, delivery)
+    shut = _shut(newsroom, case, timing, route)
+    if shut is not None:
+        return shut
     generation = delivery.generation if frozen or not delivery.tries else delivery.generation + 1
     try:
         payload = frozen.payload if frozen else rendered(newsroom, case)
@@ -308,8 +314,6 @@ def _frozen(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _
         return _rule_out(newsroom, case, Ruled(Move.HOLD, error.why))
     except SendError as error:
         return _upload_failed(newsroom, case, error)
-    timing = timing_for(newsroom.editorial, row.name, newsroom.accounts[row.name].network.pace, joined_at=row.joined_at)
-    route = _route(newsroom, delivery)
     intent = Start(
         current=delivery,
         identity=row.identity or "",
@@ -332,6 +336,18 @@ def _begun(newsroom: Newsroom, ready: _Ready, result: Attempt | Refused) -> Star
     newsroom.in_flight.add(result.id)
     newsroom.crash("deliver after start")
     return Started(result, ready.case.delivery, ready.case.row, ready.clocks, ready.shifts)
+
+
+def _shut(newsroom: Newsroom, case: Case, timing: Timing, route: Route | None) -> Why | None:
+    """Whoever was asleep when a post was due may wake in quiet hours: it is timed anew, and doesn't go now."""
+    schedule = newsroom.editorial.schedules.get(route.schedule) if route is not None and route.schedule else None
+    quiet = route.quiet if route is not None else None
+    reason = shut_at(case.now, timing, quiet, schedule) if case.delivery.pinned_at is None else None
+    if reason is None:
+        return None
+    newsroom.store.commit(MarkDirty((case.row.name,)))
+    newsroom.wake("schedule")
+    return Why(reason)
 
 
 def _route(newsroom: Newsroom, delivery: Delivery) -> Route | None:

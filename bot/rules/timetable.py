@@ -31,6 +31,7 @@ from hashlib import blake2b
 from typing import Any
 
 from bot.model import Priority, Reason, Why
+from bot.rules.editorial import Schedule, Span
 from bot.rules.pacing import Caps, Limits, Obstacle, Purse, Shut, Stretches
 from bot.rules.slots import (
     DAY,
@@ -49,7 +50,7 @@ from bot.rules.slots import (
 )
 from bot.rules.timing import RANK, Due, Timing, Waiting, history_needed, limits_at, timing_for
 
-__all__ = ["Due", "Timing", "Waiting", "history_needed", "limits_at", "timetable", "timing_for"]
+__all__ = ["Due", "Timing", "Waiting", "history_needed", "limits_at", "shut_at", "timetable", "timing_for"]
 
 #: How late a pinned post may be without a freshness of its own: the shortest that the defaults know (breaking, 1 h).
 PIN_GRACE = 1 * HOUR
@@ -96,6 +97,22 @@ def timetable(now: datetime, waiting: Sequence[Waiting], history: Sequence[datet
 _PASSES = 8
 #: A slot: its instant, how many others of the same instant come before it, and the identity of its schedule.
 _Slot = tuple[int, int, int]
+
+
+def shut_at(now: datetime, timing: Timing, quiet: Sequence[Span] | None, schedule: Schedule | None) -> Reason | None:
+    """What closes an instant to all posts but pinned ones, whatever was planned before: quiet hours, a closed date.
+
+    `quiet` None = the account's.
+    """
+    quiet = timing.quiet if quiet is None else quiet
+    dates = schedule.blackout if schedule is not None else ()
+    if not (quiet or timing.blackout or dates):
+        return None
+    clock = WallClock(timing.zone)
+    found = Shut(clock, quiet, timing.blackout).obstacle(to_ticks(now))
+    if found is None and schedule is not None:
+        found = Shut(clock_of(schedule, timing.zone), dates=dates).obstacle(to_ticks(now))
+    return found.reason if found is not None else None
 
 
 def _turn(delivery: Waiting) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.flow import check, deliver, discover, schedule
+from bot.flow import check, deliver, discover, plan, schedule
 from bot.flow.newsroom import Newsroom
 from bot.model import Priority, Reason, State
 from bot.rules.duplicates import keys_of
@@ -286,6 +286,23 @@ def test_p42_what_came_at_night_leaves_from_six_on_in_order_at_the_gap(house: Op
     assert all(later - earlier >= 5 * MINUTE for earlier, later in itertools.pairwise(times))
     order = [int(str(post.link).rpartition("/")[2]) for post in desk.server.visible()]
     assert order == [7, *(n for n in range(12) if n != 7)]
+
+
+@pytest.mark.parametrize("asleep", [True, False])
+def test_a_machine_that_wakes_in_quiet_hours_sends_nothing_that_was_due_before(house: OpenHouse, asleep: bool) -> None:
+    """Found by the simulation: what was due at 22:59 went at 23:30, when the worker woke."""
+    desk = house(quiet=["23:00-06:00"], max_age="24h")
+    go_to(desk, at(22, 58))
+    desk.source.show(article(1), article(2, published_at=desk.clock.now()))
+    for step in (discover, plan, schedule):
+        step.run(desk.room)
+    go_to(desk, at(23, 30) if asleep else at(22, 59))
+    deliver.run(desk.room)
+    settle_down(desk.room)
+    assert len(desk.times()) == (0 if asleep else 2)
+    go_to(desk, at(6, 0, day=26))
+    settle_down(desk.room)
+    assert [moment.hour for moment in desk.times()] == ([6, 6] if asleep else [22, 22])
 
 
 def test_p45_settings_changed_while_running_hold_from_the_next_post_on(house: OpenHouse) -> None:
