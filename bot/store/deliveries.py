@@ -86,8 +86,10 @@ def mark_dirty(tx: Tx, names: Iterable[str]) -> None:
 
 
 def rule_out(tx: Tx, why: Why, *which: ColumnElement[bool]) -> None:
-    """What of these deliveries still waits or is held will not go. What is out or unclear keeps its state."""
-    chosen = and_(deliveries.c.state.in_([State.WAITING, State.HELD]), *which)
+    """What of these deliveries still waits or is held will not go. What is out or unclear keeps its state: also what
+    is held because nobody could tell whether it is out."""
+    clear = or_(deliveries.c.state != State.HELD, deliveries.c.doubted_at.is_(None))
+    chosen = and_(deliveries.c.state.in_([State.WAITING, State.HELD]), clear, *which)
     touched = tx.rows(select(deliveries.c.account).where(chosen).distinct().order_by(deliveries.c.account))
     mark_dirty(tx, [row.account for row in touched])  # the account rows first, as everywhere
     tx.execute(

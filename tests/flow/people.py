@@ -8,12 +8,12 @@ from bot import desk
 from bot.desk import Act, Case
 from bot.flow.deliver import composed
 from bot.flow.newsroom import Newsroom
-from bot.model import Delivery
+from bot.model import Delivery, Receipt
 from bot.store import accounts
 
 
 class Person:
-    """What `wirepost hold`, `release`, `skip`, `move` and `edit` do, by name."""
+    """What `wirepost hold`, `release`, `skip`, `move`, `edit` and `lookup` do, by name."""
 
     def __init__(self, room: Newsroom, name: str) -> None:
         self._room = room
@@ -30,6 +30,12 @@ class Person:
 
     def move(self, one: Delivery, at: datetime | None) -> str:
         return self._desk.do(one.id, lambda case: desk.move(case, at))
+
+    def confirm(self, one: Delivery, receipt: Receipt) -> str:
+        return self._desk.do(one.id, lambda case: desk.there(case, receipt))
+
+    def deny(self, one: Delivery) -> str:
+        return self._desk.do(one.id, desk.not_there)
 
     def edit(self, one: Delivery, text: str) -> str:
         return self._desk.do(one.id, lambda case: self._edited(case, text))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from bot.errors import UsageError
 from bot.flow import deliver, discover, plan, schedule
-from bot.model import Article, Reason, State
+from bot.model import Article, Reason, Receipt, State
 from bot.sources.base import Gone
 from bot.store.articles import Withdraw
 from bot.testing.clock import START
+from bot.testing.network import FakeOptions
 from bot.testing.network_server import Fault
 from bot.testing.newsroom import look, pass_time
 from tests.flow.conftest import OpenHouse
@@ -92,6 +94,32 @@ def test_withdrawn_while_unclear_and_found_stays_sent_for_what_follows(house: Op
     assert desk.states() == {(State.UNKNOWN, Reason.LOST_REPLY): 1}
     pass_time(desk.room, 3 * MINUTE, step=15 * SECOND)
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
+
+
+def test_withdrawn_while_held_because_nobody_can_tell_it_stays_a_question(both: OpenHouse) -> None:
+    """Found by the simulation: it was out, and the ledger said skipped: nobody would have taken it down."""
+    house = both(options={"one": FakeOptions(token=SecretStr("token-1"), find=False)})
+    house.server.faults.append(Fault.LOST_AFTER)
+    house.show(article(1))
+    pass_time(house.room, 11 * MINUTE, step=30 * SECOND)
+    take_back(house, "guid-1")
+    assert house.states() == {(State.HELD, Reason.CANNOT_TELL): 1}
+    (one,) = house.all()
+    Person(house.room, "ann").confirm(one, Receipt("p1", "https://fake.example.com/p1", house.clock.now()))
+    assert house.states() == {(State.SENT, Reason.BY_HAND): 1}
+
+
+def test_withdrawn_while_held_and_not_there_it_is_not_sent_again(house: OpenHouse) -> None:
+    desk = house(options={"one": FakeOptions(token=SecretStr("token-1"), find=False)})
+    desk.server.faults.append(Fault.LOST_BEFORE)
+    desk.show(article(1))
+    pass_time(desk.room, 11 * MINUTE, step=30 * SECOND)
+    take_back(desk, "guid-1")
+    (one,) = desk.all()
+    Person(desk.room, "ann").deny(one)
+    pass_time(desk.room, 2 * MINUTE, step=30 * SECOND)
+    assert desk.states() == {(State.SKIPPED, Reason.WITHDRAWN): 1}
+    assert desk.server.posts == []
 
 
 def test_withdrawn_while_unclear_and_proved_absent_is_skipped(both: OpenHouse) -> None:
