@@ -305,10 +305,11 @@ def not_there(case: Case) -> Act:
 
 
 def _said(case: Case, step: Move, why: Why, receipt: Receipt | None, changes: Mapping[str, Any]) -> Settle:
-    """A person's word on an attempt that is in doubt. Raises TooLate where there is no doubt."""
+    """A person's word on what is in doubt: the newest attempt, or an earlier one whose resend was refused or never
+    left. Raises TooLate where there is no doubt."""
     one, attempt = case.delivery, case.attempt
-    doubtful = (Outcome.UNKNOWN, Outcome.ABSENT)
-    if attempt is None or not case.in_doubt or attempt.outcome not in doubtful or (one.state, step) not in MOVES:
+    doubted = any(tried.outcome in (Outcome.UNKNOWN, Outcome.ABSENT) for tried in case.attempts)
+    if attempt is None or not case.in_doubt or not doubted or (one.state, step) not in MOVES:
         raise TooLate(f"There is nothing unclear: {became(case)}")
     return Settle(attempt=attempt, move=step, why=why, receipt=receipt, who=case.who, changes=changes)
 

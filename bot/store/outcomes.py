@@ -14,7 +14,7 @@ from sqlalchemy import and_, bindparam, select
 
 from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Why
 from bot.store.accounts import Effect, affect, lock_accounts
-from bot.store.attempts import charge
+from bot.store.attempts import attempt, charge
 from bot.store.audit import note
 from bot.store.deliveries import mark_dirty
 from bot.store.engine import Tx
@@ -114,16 +114,16 @@ class Settle:
         states = (State.UNKNOWN, State.HELD, *((State.WAITING,) if self.move is Move.FOUND else ()))
         if not any((state, self.move) in MOVES and self._move(tx, state) for state in states):
             return False
-        outcome = self._outcome()
+        outcome, doubted = self._outcome(), self._doubted(tx)
         # As the row has it now: who brings a late receipt doesn't know that the attempt was proved absent meanwhile.
-        if tx.execute(select(attempts.c.outcome).where(attempts.c.id == self.attempt.id)).scalar() == Outcome.ABSENT:
-            retake(tx, self.attempt)
+        if doubted.outcome is Outcome.ABSENT:
+            retake(tx, doubted)
         if outcome in PROVED_NOT_OUT:
-            release(tx, self.attempt)
+            release(tx, doubted)
         if outcome is not None:
             tx.execute(
                 attempts.update()
-                .where(attempts.c.id == self.attempt.id, attempts.c.outcome.in_([Outcome.UNKNOWN, Outcome.ABSENT]))
+                .where(attempts.c.id == doubted.id, attempts.c.outcome.in_(_DOUBTFUL))
                 .values(
                     outcome=outcome,
                     late_words=self.words or None,
@@ -144,8 +144,25 @@ class Settle:
         absent = self.move in (Move.ABSENT, Move.SAID_ABSENT) or self.why.reason is Reason.WITHDRAWN
         return Outcome.ABSENT if absent else None
 
+    def _doubted(self, tx: Tx) -> Attempt:
+        """The attempt that the doubt is about: an earlier one, where the resend was refused or never left."""
+        row = tx.row(
+            select(attempts)
+            .where(
+                attempts.c.delivery == self.attempt.delivery,
+                attempts.c.id <= self.attempt.id,
+                attempts.c.outcome.in_(_DOUBTFUL),
+            )
+            .order_by(attempts.c.id.desc())
+        )
+        return attempt(row) if row is not None else self.attempt
+
     def _move(self, tx: Tx, state: State) -> bool:
         return _move_by_attempt(tx, self.attempt, state, self.move, self.why, self.receipt, self.changes)
+
+
+#: Outcomes of which nobody is quite sure: a look or a person may still say otherwise.
+_DOUBTFUL = (Outcome.UNKNOWN, Outcome.ABSENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from bot.model import PROVED_NOT_OUT, Delivery, Outcome, Reason, State, Status
 from bot.rules.links import link_key
 from bot.store import Store
 from bot.store.deliveries import delivery
-from bot.store.schema import accounts, articles, attempts, decisions, deliveries, occupied, spend
+from bot.store.schema import accounts, articles, attempts, audit, decisions, deliveries, occupied, spend
 from bot.testing.network_server import FakeServer
 
 #: What a test writes as a post's delivery where a person posted by hand.
@@ -51,6 +51,7 @@ class _Rows:
     occupied: dict[tuple[str, str, str], int]
     spend: dict[tuple[str, str], int]
     identities: dict[str, str | None]
+    said_absent: dict[str, int]
 
     def of(self, delivery: str) -> list[Any]:
         return [row for row in self.attempts if row.delivery == delivery]
@@ -76,6 +77,10 @@ def _read(store: Store) -> _Rows:
             },
             spend={(row.identity, row.month): row.micros for row in tx.rows(select(spend))},
             identities={row.name: row.identity for row in tx.rows(select(accounts).where(~accounts.c.removed))},
+            said_absent={
+                row.subject: row.detail["attempt"]
+                for row in tx.rows(select(audit).where(audit.c.event == "delivery_said_absent").order_by(audit.c.id))
+            },
         )
 
 
@@ -96,11 +101,14 @@ def _states(rows: _Rows) -> Iterator[str]:
             yield f"{one.id}: is sent, and no attempt of it is"
         if one.state is State.SENT and (one.sent_at is None or not (one.remote_id or one.url)):
             yield f"{one.id}: is sent without a receipt"
-        if tried and not _adopted(one) and tried[-1].outcome not in _NEWEST[one.state]:
+        found_earlier = one.state is State.SENT and good and one.doubted_at is not None
+        if tried and not (_adopted(one) or found_earlier) and tried[-1].outcome not in _NEWEST[one.state]:
             yield f"{one.id}: is {one.state}, its newest attempt {tried[-1].outcome}"
         if one.state in _OUT and not tried and not _adopted(one):
             yield f"{one.id}: is {one.state} without an attempt"
-        if one.doubted_at is not None and len({(row.key, row.body) for row in tried[_doubted_from(tried) :]}) > 1:
+        settled = rows.said_absent.get(one.id, 0)
+        doubted = [row for row in tried if row.id > settled]  # a person's "it isn't there" ends a doubt
+        if one.doubted_at is not None and len({(row.key, row.body) for row in doubted[_doubted_from(doubted) :]}) > 1:
             yield f"{one.id}: key or bytes changed after a doubt"
 
 

@@ -21,6 +21,7 @@ from bot.testing.network_server import FakeServer, Fault, Published
 from bot.testing.newsroom import pass_time, settle_down
 from tests.flow.conftest import OpenHouse
 from tests.flow.ledger_check import BY_HAND
+from tests.flow.people import Person
 from tests.flow.stories import House, article
 
 SECOND = timedelta(seconds=1)
@@ -353,6 +354,28 @@ def test_p28_what_is_proved_absent_is_not_sent_when_it_got_too_old(house: OpenHo
     deliver.run(desk.room)
     assert desk.states() == {(State.SKIPPED, Reason.STALE): 1}
     assert desk.server.posts == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_resend_that_was_refused_leaves_a_question_that_a_person_can_answer(both: OpenHouse, there: bool) -> None:
+    """Found by the simulation: lost, absent, resent into a 429, window over: held, and no word of a person counted."""
+    house = both()
+    house.server.faults.extend([Fault.LOST_BEFORE, Fault.LIMITED])
+    house.server.limit = timedelta(hours=1)
+    house.show(article(1))
+    pass_time(house.room, 90 * MINUTE, step=30 * SECOND)
+    assert house.states() == {(State.HELD, Reason.CANNOT_TELL): 1}
+    assert [attempt.outcome for attempt in tries(house)] == [Outcome.ABSENT, Outcome.BUSY]
+    if there:
+        post = posted_by_hand(house, article(1), MINUTE)
+        Person(house.room, "ann").confirm(only(house), Receipt(post.id, None, post.visible_at))
+    else:
+        Person(house.room, "ann").deny(only(house))
+        pass_time(house.room, 2 * MINUTE)
+    assert only(house).state is State.SENT
+    assert [attempt.outcome for attempt in tries(house)][0] is (Outcome.FOUND if there else Outcome.ABSENT)
+    assert len(house.server.posts) == 1
+    house.server.posts[0].delivery = only(house).id
 
 
 def test_p13_a_duplicate_answer_for_one_of_ten_ends_skipped_and_the_others_go(both: OpenHouse) -> None:
