@@ -157,6 +157,8 @@ MOVES: Mapping[tuple[State, Move], State] = MappingProxyType(
         (State.SENT, Move.REMOVED): State.WITHDRAWN,
         (State.REJECTED, Move.RETRY): State.WAITING,
         (State.REJECTED, Move.SKIP): State.SKIPPED,
+        (State.REJECTED, Move.FOUND): State.SENT,  # by a store that was put back: a person had sent it after all
+        (State.SKIPPED, Move.FOUND): State.SENT,  # the same
         (State.SKIPPED, Move.REOPEN): State.WAITING,
     }
 )

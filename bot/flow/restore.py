@@ -6,17 +6,19 @@ due since then is held for a person. Resuming is a human act.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.flow.newsroom import Newsroom
-from bot.model import Delivery, Move, Reason, Seen, Why
-from bot.rules.links import link_key
+from bot.model import Delivery, Move, Reason, Seen, State, Why
+from bot.rules.duplicates import Key, KeyKind, link_key
+from bot.store import Tx
 from bot.store import accounts as stored_accounts
 from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
+from bot.store import identity as stored_identity
 from bot.store.accounts import AccountRow
 from bot.store.backup import mark_restored
 from bot.store.deliveries import MoveDelivery
@@ -28,26 +30,29 @@ AGAIN = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A delivery that the restored store would still send, and the addresses of its article."""
+    """A delivery that the restored store does not know to be out, and the addresses of its article."""
 
     delivery: Delivery
     links: tuple[str, ...]
     text: str
 
 
-def decide(expected: Sequence[Expected], seen: Sequence[Seen] | None, since: datetime) -> tuple[MoveDelivery, ...]:
-    """Adopt what is on the network; hold what can't be known (`seen` None: the network can't be read). Pure."""
+def decide(expected: Sequence[Expected], seen: Sequence[Seen] | None, now: datetime) -> tuple[MoveDelivery, ...]:
+    """Adopt what is on the network; hold what can't be known (`seen` None: the network can't be read): whatever could
+    have gone out by now, since a person or the timetable may have moved its time after the backup. Pure."""
     moves = []
+    left = list(seen or ())
     for one in expected:
-        found = _found(one, seen or ())
+        found = _found(one, left)
         if found is not None:
+            left.remove(found)
             changes = {"sent_at": found.at, "remote_id": found.receipt.remote_id, "url": found.receipt.url}
             moves.append(
                 MoveDelivery(
                     current=one.delivery, move=Move.FOUND, why=Why(Reason.RESTORED), who="wirepost", changes=changes
                 )
             )
-        elif seen is None and one.delivery.ready_at >= since:
+        elif seen is None and one.delivery.state is State.WAITING and one.delivery.ready_at <= now:
             moves.append(MoveDelivery(current=one.delivery, move=Move.HOLD, why=Why(Reason.RESTORED), who="wirepost"))
     return tuple(moves)
 
@@ -94,16 +99,38 @@ def _account(newsroom: Newsroom, row: AccountRow, since: datetime) -> bool:
         except Exception:  # noqa: BLE001 -- whatever an adapter raises: it can't be read, and what can't be known is held
             seen = None
     with newsroom.store.read() as tx:
-        waiting = stored_deliveries.waiting(tx, row.name)
-        stored = {one.article: stored_articles.by_id(tx, one.article) for one in waiting}
-        known = {one.id: stored_attempts.of_delivery(tx, one.id) for one in waiting if one.tries}
-    expected = []
-    for one in waiting:
-        article = stored[one.article]
-        links = (article.article.link, *article.article.aliases) if article else ()
-        sent = [attempt.payload.link for attempt in known.get(one.id, [])]
-        expected.append(Expected(one, tuple(link for link in (*links, *sent) if link), one.text))
-    moves = decide(expected, seen, since)
+        seen = _unknown(tx, row.name, seen) if seen is not None else None
+        expected = [*_waiting(tx, row.name), *_at_rest(tx, row.name, seen or ())]
+        now = tx.now
+    moves = decide(expected, seen, now)
     for move in moves:
         newsroom.store.commit(move)
     return bool(moves)
+
+
+def _unknown(tx: Tx, account: str, seen: Sequence[Seen]) -> list[Seen]:
+    """The posts that are nobody's receipt yet."""
+    known = stored_deliveries.with_receipts(tx, account, [post.receipt.remote_id for post in seen])
+    return [post for post in seen if post.receipt.remote_id not in known]
+
+
+def _waiting(tx: Tx, account: str) -> Iterator[Expected]:
+    """What the restored store would still send."""
+    for one in stored_deliveries.waiting(tx, account):
+        stored = stored_articles.by_id(tx, one.article)
+        links = (stored.article.link, *stored.article.aliases) if stored is not None else ()
+        sent = [attempt.payload.link for attempt in stored_attempts.of_delivery(tx, one.id)] if one.tries else []
+        yield Expected(one, tuple(link for link in (*links, *sent) if link), one.text)
+
+
+def _at_rest(tx: Tx, account: str, seen: Sequence[Seen]) -> Iterator[Expected]:
+    """What it would not send, and a person may have let go after the backup: held, refused, skipped."""
+    keys = {Key(KeyKind.LINK, key): link for post in seen for link in post.links if (key := link_key(link))}
+    owners = stored_identity.owners_of(tx, keys)
+    for key, article in owners.items():
+        for one in stored_deliveries.of_articles(tx, [article])[article]:
+            if one.account == account and one.state in _AT_REST and one.doubted_at is None:
+                yield Expected(one, (keys[key],), "")
+
+
+_AT_REST = (State.HELD, State.REJECTED, State.SKIPPED)

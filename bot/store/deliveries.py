@@ -302,6 +302,14 @@ def out_of_stories(tx: Tx, wanted: Iterable[Any], *, since: datetime) -> dict[st
     return found
 
 
+def with_receipts(tx: Tx, account: str, remote_ids: Iterable[str]) -> frozenset[str]:
+    """Which of these posts are known as a delivery's of the account."""
+    query = select(deliveries.c.remote_id).where(
+        deliveries.c.account == account, deliveries.c.remote_id.in_(sorted(set(remote_ids)))
+    )
+    return frozenset(row.remote_id for row in tx.rows(query.order_by(deliveries.c.remote_id)))
+
+
 def overdue(tx: Tx, *, before: datetime) -> list[Delivery]:
     """What still waits though it was due before then, oldest first, at most one per account."""
     query = (

@@ -22,11 +22,13 @@ from bot.store.witness import Finding, ForgetRestored
 from bot.testing.clock import ManualClock
 from bot.testing.mastodon_server import MastodonServer
 from bot.testing.network import FakeOptions
+from bot.testing.network_server import Fault, Published
 from bot.testing.newsroom import look, pass_time, settle_down
 from bot.testing.source import Scripted
 from tests.flow.apps import running
 from tests.flow.conftest import OpenHouse
 from tests.flow.ledger_check import faults
+from tests.flow.people import Person
 from tests.flow.stories import article
 
 MINUTE = timedelta(minutes=1)
@@ -190,6 +192,40 @@ def test_what_was_due_on_a_network_that_cannot_be_read_is_held_after_a_restore(h
     restore.run(desk.room, anyway=True)
     assert desk.states() == {(State.HELD, Reason.RESTORED): 2}
     assert desk.server.posts == []
+
+
+def test_whatever_could_be_out_is_held_where_a_network_cannot_be_read(house: OpenHouse) -> None:
+    """Planned long before the backup, for a slot after it: it may have gone out since, or been moved."""
+    slot = {"schedules": {"day": {"daily": ["23:00", "23:30"]}}, "routes": [{"name": "all", "schedule": "day"}]}
+    desk = house(
+        options={"one": FakeOptions(token=SecretStr("token-1"), find=False)}, rules=slot, max_age="24h", settle="1h"
+    )
+    desk.show(article(1))
+    desk.clock.advance(2 * 60 * MINUTE)
+    desk.show(article(1), article(2))
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    restore.run(desk.room, anyway=True)
+    assert desk.states() == {(State.HELD, Reason.RESTORED): 1, (State.WAITING, Reason.ROUTE): 1}
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.REJECTED, State.SKIPPED])
+def test_what_a_person_let_go_after_the_backup_is_adopted_too(house: OpenHouse, state: State) -> None:
+    """Found by the simulation: held, refused or skipped in the backup, out in truth, and open to be sent once more."""
+    desk = house(rules={"routes": [{"name": "all", "hold": state is not State.REJECTED}]})
+    desk.server.faults.append(Fault.REFUSED)
+    desk.show(article(1))
+    (one,) = desk.all()
+    if state is State.SKIPPED:
+        Person(desk.room, "ann").skip(one)
+    assert desk.all()[0].state is state
+    desk.server.posts.append(Published("p9", "1", "", article(1).link, one.id, "", desk.clock.now()))
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    restore.run(desk.room, anyway=True)
+    assert [(each.state, each.reason.reason, each.remote_id) for each in desk.all()] == [
+        (State.SENT, Reason.RESTORED, "p9")
+    ]
+    restore.run(desk.room, anyway=True)
+    assert desk.states() == {(State.SENT, Reason.RESTORED): 1}
 
 
 def test_a_network_that_is_down_holds_nothing_it_could_still_read(house: OpenHouse) -> None:
