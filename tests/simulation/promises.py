@@ -136,7 +136,8 @@ class Promises:
         if not tried:
             fine = state in (State.WAITING, State.REJECTED) or (state is State.SENT and adopted)
         else:
-            fine = tried[-1] in _NEWEST[state] or (state is State.SENT and adopted)
+            found = any(outcome in _GOOD for outcome in tried)
+            fine = tried[-1] in _NEWEST[state] or (state is State.SENT and (adopted or found))
         if not fine:
             raise Broken(f"promise 1: {one} is {state} ({reason}), its attempts {[str(outcome) for outcome in tried]}")
 
