@@ -10,7 +10,7 @@ RUN_STAMP  = $(VENV)/.run-installed
 TEST_STAMP = $(VENV)/.test-installed
 PIP        = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test fast soak test-real docs corpus lock clean
+.PHONY: run test fast soak test-real bench docs corpus lock clean
 
 run: $(RUN_STAMP) ## Run the bot with config/wirepost.toml
 	$(BIN)/wirepost run
@@ -31,6 +31,9 @@ soak: $(TEST_STAMP) ## The full counts (kills, seeds): takes long
 
 test-real: $(TEST_STAMP) ## Against a real peer's server (fetches and builds it first)
 	$(BIN)/python -m pytest -m real
+
+bench: $(TEST_STAMP) ## Speed and memory, measured: make bench, make bench ONLY="delivery planning" ROUNDS=3
+	$(BIN)/python -m bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 docs: $(TEST_STAMP) ## Write the generated pages of docs/ and the settings' schema
 	$(BIN)/python -m docs.generate

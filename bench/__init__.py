@@ -1,0 +1,1 @@
+"""Speed and memory, measured against a bare loop in the same run: `make bench`; see README.md here."""
