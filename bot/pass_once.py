@@ -3,6 +3,7 @@
 It sends what is due now; what settles, waits for a gap or a slot stays planned for the next pass. Accounts are served
 side by side, as the worker does. With settle and caps off, one pass sends everything that is new. What got no answer is
 waited for until it could be looked up, since a pass that ended before could never settle it: each begins the wait anew.
+A network that asks for a short rest gets it, and the pass goes on after that.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ ROUNDS = 100
 # Sources looked at side by side: one that hangs delays no other.
 LOOKS = 16
 # What is unclear is looked up after the network's `in_flight_max` (60 s after a lost reply) and, should that look fail,
-# once more (reconcile's first two distances, 5 s and 30 s); a pass that waited for longer would rather be a worker.
-UNCLEAR_FOR = 120.0
+# once more (reconcile's first two distances, 5 s and 30 s); a pass that waited for longer would rather be a worker. The
+# same holds for a rest that a network asks for. Whatever leaves meanwhile renews the patience.
+PATIENCE = 120.0
 # A folder asks for another look after 2 s where a file may still be written; no other source comes back so soon.
 SOON = timedelta(seconds=3)
 # Steps that act by the clock: the networks are asked for the time first.
 BY_THE_CLOCK = ("schedule", "deliver")
 # How often it is tried meanwhile.
-UNCLEAR_EVERY = 1.0
+TRY_EVERY = 1.0
 
 
 def run_once(app: App, only: str | None = None, *, stopping: threading.Event | None = None) -> int:
@@ -77,16 +79,19 @@ class Pass:
         }
 
     def whole(self) -> None:
-        """Every step until none moves anything any more and nothing is unclear, or that waits too long."""
+        """Every step until none moves anything any more and nothing is unclear or rests, or that waits too long."""
         clock = self.room.clock
         self._discover()
         if self._asked_again() and not clock.wait(self.stopping, SOON.total_seconds()):
             self._discover()
         self._until_quiet()
-        patience = clock.monotonic() + UNCLEAR_FOR
-        while self._unclear() and clock.monotonic() < patience and not self.stopping.is_set():
-            clock.wait(self.stopping, UNCLEAR_EVERY)
+        left, patience = self._left(), clock.monotonic() + PATIENCE
+        while (self._unclear() or self._rests_briefly()) and clock.monotonic() < patience:
+            if clock.wait(self.stopping, TRY_EVERY):
+                return
             self._until_quiet()
+            if self._left() < left:
+                left, patience = self._left(), clock.monotonic() + PATIENCE
 
     def _until_quiet(self) -> None:
         """Rounds of all steps. The networks are asked who we are at first, and again after posts (a token may end)."""
@@ -127,6 +132,16 @@ class Pass:
     def _send(self, account: str) -> bool:
         return deliver.run_account(self.room, account, going=lambda: not self.stopping.is_set())
 
+    def _left(self) -> int:
+        """How many deliveries have not come to an end."""
+        with self.app.store.read() as tx:
+            return sum(deliveries.counts(tx).values())
+
+    def _rests_briefly(self) -> bool:
+        with self.app.store.read() as tx:
+            until = deliveries.limited_until(tx, self.room.accounts)
+            return until is not None and until - tx.now <= timedelta(seconds=PATIENCE)
+
     def _unclear(self) -> bool:
         with self.app.store.read() as tx:
             return bool(attempts.undecided(tx))
@@ -140,12 +155,13 @@ class Pass:
             refused = deliveries.listing(tx, states=[State.REJECTED], since=began, limit=1)
             failed = any(row.errors for row in sources.all_sources(tx) if row.name in self.room.sources)
             kept = [one for one in _waiting(tx, self.room) if one.tries or one.due_at is None]
+            resting = deliveries.limited_until(tx, self.room.accounts) is not None
             doubted = [one for one in deliveries.listing(tx, states=[State.HELD], since=began) if one.doubted_at]
         if doubted or any(n and state in (State.UNKNOWN, State.SENDING) for (_, state), n in counted.items()):
             return 8
         if stopped and (due or kept):
             return 6
-        return 3 if due or refused or failed or kept else 0
+        return 3 if due or refused or failed or kept or resting else 0
 
 
 def _waiting(tx: Tx, room: Newsroom) -> Iterable[Delivery]:

@@ -4,8 +4,9 @@ Ctrl-C (or SIGTERM) stops once what is on the wire has ended; a second one stops
 change of the settings file, or SIGHUP, makes the new settings hold; with mistakes in them the old ones stay.
 
 --once makes one pass and ends: it looks at every source, sends all that is due now, waits until what is unclear could
-be looked up, and exits with 0, 3 (some could not be sent), 6 (stopped) or 8 (some may be out). With settle = "0s" and
-no caps that is everything new; what waits for a gap, a slot or its settle time stays planned for the next pass.
+be looked up and out any rest of up to two minutes that a network asks for, and exits with 0, 3 (some could not be
+sent), 6 (stopped) or 8 (some may be out). With settle = "0s" and no caps that is everything new; what waits for a gap,
+a slot or its settle time stays planned for the next pass.
 
 --dry-run does all of it on a copy of the store but the last call: it prints the same posts and times.
 """

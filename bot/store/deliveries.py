@@ -282,6 +282,18 @@ def next_due_at(tx: Tx, *, after: datetime | None = None) -> datetime | None:
     return found
 
 
+def limited_until(tx: Tx, names: Iterable[str]) -> datetime | None:
+    """When the next delivery on these accounts is due of those that wait because a network asked for rest."""
+    asked = or_(deliveries.c.ready_why == Reason.NETWORK_LIMIT, deliveries.c.due_at <= accounts.c.blocked_until)
+    query = (
+        select(func.min(deliveries.c.due_at))
+        .join(accounts, accounts.c.name == deliveries.c.account)
+        .where(deliveries.c.state == State.WAITING, deliveries.c.account.in_(sorted(names)), asked)
+    )
+    found: datetime | None = tx.execute(query).scalar()
+    return found
+
+
 def out_of_stories(tx: Tx, wanted: Iterable[Any], *, since: datetime) -> dict[str, dict[str, Delivery]]:
     """For each stored article: by account, a post of *another* article of the same story that is (perhaps) out."""
     by_story = {stored.merged_into or stored.id: stored.id for stored in wanted}
