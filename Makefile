@@ -33,7 +33,7 @@ test-real: $(TEST_STAMP) ## Against a real peer's server (fetches and builds it 
 	$(BIN)/python -m pytest -m real
 
 bench: $(TEST_STAMP) ## Speed and memory, measured: make bench, make bench ONLY="delivery planning" ROUNDS=3
-	$(BIN)/python -m bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS))
+	$(BIN)/python -m bench $(ONLY) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(WRITE),--write)
 
 docs: $(TEST_STAMP) ## Write the generated pages of docs/ and the settings' schema
 	$(BIN)/python -m docs.generate

@@ -9,13 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from bench.figures import Figure, Means, Sample, apart, interleaved, of, ratios
 from bench.house import left_open, new_database, opened, planned, postgres, spoken
 from bench.reference import httpx1
-from bench.server import Server, ask
+from bench.server import Got, Server, ask
 from bench.stories import as_feed, stories
 from bot.app import App
 from bot.worker import Worker
@@ -36,11 +39,15 @@ GOALS: Mapping[str, tuple[str, float, float | None]] = {
 def measure(means: Means) -> list[Figure]:
     """All of it, in interleaved rounds against httpx1."""
     articles = means.articles or ARTICLES
-    with Server() as server, postgres() as database:
+    with Server() as server, ExitStack() as stack:
+
+        @cache
+        def database() -> str:
+            return stack.enter_context(postgres())
 
         def run(accounts: int, *, shared: bool = False, worker: bool = False) -> Sample:
             folder = means.fresh("delivery")
-            store = new_database(database, "bench_delivery") if shared else ""
+            store = new_database(database(), "bench_delivery") if shared else ""
             server.reset()
             server.show(as_feed(stories(articles, datetime.now(UTC))))
             sample = apart(sending, server.base, accounts, articles, str(folder), store, worker)
@@ -122,7 +129,13 @@ def recorded(app: App, server: str, posts: int, seconds: float = 900.0) -> None:
         pause.wait(0.005)
 
 
-def checked(server: Server, posts: int, *, ordered: bool = True) -> None:
+class Posted(Protocol):
+    """Whoever knows what came."""
+
+    def posts(self) -> list[Got]: ...
+
+
+def checked(server: Posted, posts: int, *, ordered: bool = True) -> None:
     """Every post is there once, and each account's are in the order of publication."""
     got = server.posts()
     if len(got) != posts or len({(one.account, one.text) for one in got}) != posts:
