@@ -17,7 +17,7 @@ from typing import Protocol
 
 from bench.figures import Figure, Means, Sample, apart, interleaved, of, ratios
 from bench.house import left_open, new_database, opened, planned, postgres, spoken
-from bench.reference import httpx1
+from bench.reference import commit, httpx1
 from bench.server import Got, Server, ask
 from bench.stories import as_feed, stories
 from bot.app import App
@@ -62,6 +62,7 @@ def measure(means: Means) -> list[Figure]:
             means,
             {
                 "httpx1": reference,
+                "commit": lambda: commit(means.fresh("commit")),
                 "SQLite": lambda: run(ACCOUNTS),
                 "worker": lambda: run(ACCOUNTS, worker=True),
                 "PostgreSQL": lambda: run(ACCOUNTS, shared=True),
@@ -72,6 +73,7 @@ def measure(means: Means) -> list[Figure]:
     figures = [
         Figure("httpx1", "posts/s", of(bare, "posts/s")),
         Figure("httpx1, CPU", "ms/post", of(bare, "CPU ms"), more=False),
+        Figure("a bare durable commit, SQLite", "ms", of(found.get("commit", []), "ms"), more=False),
     ]
     for name, (title, target, stretch) in GOALS.items():
         samples = found.get(name, [])

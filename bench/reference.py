@@ -1,8 +1,15 @@
-"""httpx1: a bare loop of POSTs on one kept-alive `httpx.Client`, one thread: no key, no parsing, no ledger."""
+"""httpx1: a bare loop of POSTs on one kept-alive `httpx.Client`, one thread: no key, no parsing, no ledger.
+
+And a bare loop of durable commits: what the disk asks for, whatever the code.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+import statistics
 import time
+from contextlib import closing
+from pathlib import Path
 
 import httpx
 
@@ -10,6 +17,8 @@ from bench.figures import Sample, apart
 
 #: POSTs of one loop.
 POSTS = 3_000
+#: Commits of one loop.
+COMMITS = 300
 
 
 def httpx1(server: str, posts: int = POSTS) -> Sample:
@@ -29,3 +38,17 @@ def _loop(server: str, posts: int) -> Sample:
                 raise RuntimeError(f"the server says {answer.status_code}")
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return {"posts/s": posts / wall, "CPU ms": cpu / posts * 1000}
+
+
+def commit(folder: Path) -> Sample:
+    """One row per commit, on SQLite as the store opens it: WAL, synchronous = FULL."""
+    took = []
+    with closing(sqlite3.connect(folder / "commits.db", isolation_level=None)) as store:
+        store.execute("PRAGMA journal_mode = WAL")
+        store.execute("PRAGMA synchronous = FULL")
+        store.execute("CREATE TABLE one (x)")
+        for number in range(COMMITS):
+            began = time.perf_counter()
+            store.execute("INSERT INTO one VALUES (?)", (number,))
+            took.append(time.perf_counter() - began)
+    return {"ms": statistics.median(took) * 1000}
