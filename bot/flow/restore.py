@@ -125,12 +125,11 @@ def _waiting(tx: Tx, account: str) -> Iterator[Expected]:
 
 def _at_rest(tx: Tx, account: str, seen: Sequence[Seen]) -> Iterator[Expected]:
     """What it would not send, and a person may have let go after the backup: held, refused, skipped."""
-    keys = {Key(KeyKind.LINK, key): link for post in seen for link in post.links if (key := link_key(link))}
-    owners = stored_identity.owners_of(tx, keys)
-    for key, article in owners.items():
+    links = {Key(KeyKind.LINK, key): link for post in seen for link in post.links if (key := link_key(link))}
+    for shared, article in stored_identity.owners_of(tx, links).items():
         for one in stored_deliveries.of_articles(tx, [article])[article]:
             if one.account == account and one.state in _AT_REST and one.doubted_at is None:
-                yield Expected(one, (keys[key],), "")
+                yield Expected(one, (links[shared],), "")
 
 
 _AT_REST = (State.HELD, State.REJECTED, State.SKIPPED)

@@ -113,7 +113,7 @@ BROKEN = [
     ("UPDATE deliveries SET state = 'unknown'", "is unknown, but no attempt of it is open"),
     ("UPDATE deliveries SET state = 'waiting'", "is waiting, but an attempt of it may be out"),
     ("UPDATE deliveries SET state = 'held'", "is held, but an attempt of it may be out"),
-    ("UPDATE deliveries SET remote_id = NULL", "is sent, but without a receipt"),
+    ("UPDATE deliveries SET remote_id = NULL, url = NULL", "is sent, but without a receipt"),
     ("DELETE FROM occupied", "its place on the account is free"),
     ("DELETE FROM decisions", "was planned, but has no decision for paper"),
 ]
