@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from bot.model import Reason, State, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
@@ -33,14 +33,21 @@ KNOWN = (
 )
 
 
+def _one_of(wanted: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
+    """Is it one of these keys? Kind by kind: for pairs in a list SQLite goes through the whole index."""
+    values: dict[str, list[str]] = {}
+    for kind, value in wanted:
+        values.setdefault(kind, []).append(value)
+    return or_(*(and_(article_keys.c.kind == kind, article_keys.c.value.in_(each)) for kind, each in values.items()))
+
+
 def owner(tx: Tx, keys: Sequence[Key]) -> str | None:
     """The article that one of the keys belongs to."""
     if not keys:
         return None
-    pairs = [(str(key.kind), key.value) for key in keys]
     row = tx.row(
         select(article_keys.c.article)
-        .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(pairs))
+        .where(_one_of([(str(key.kind), key.value) for key in keys]))
         .order_by(article_keys.c.kind.desc(), article_keys.c.value)
     )
     return row.article if row else None
@@ -79,7 +86,7 @@ def owners_of(tx: Tx, keys: Iterable[Key]) -> dict[Key, str]:
     for start in range(0, len(wanted), PART):
         query = (
             select(article_keys.c.kind, article_keys.c.value, article_keys.c.article)
-            .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(wanted[start : start + PART]))
+            .where(_one_of(wanted[start : start + PART]))
             .order_by(article_keys.c.kind, article_keys.c.value)
         )
         for row in tx.rows(query):
@@ -220,7 +227,7 @@ def known_by(tx: Tx, keys: Iterable[Key]) -> dict[Key, Known]:
         query = (
             select(article_keys.c.kind, article_keys.c.value, *KNOWN)
             .join(articles, articles.c.id == article_keys.c.article)
-            .where(tuple_(article_keys.c.kind, article_keys.c.value).in_(part))
+            .where(_one_of(part))
             .order_by(article_keys.c.kind, article_keys.c.value)
         )
         for row in tx.rows(query):
