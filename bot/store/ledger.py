@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import and_, exists, func, or_, select, text
 
 from bot.errors import StoreError
-from bot.model import Outcome, State, Status
+from bot.model import Outcome, Reason, State, Status
 from bot.store.engine import Store, Tx
 from bot.store.schema import accounts, articles, attempts, decisions, deliveries, occupied
 
@@ -67,7 +67,9 @@ def _states(tx: Tx) -> list[str]:
         .order_by(deliveries.c.id)
     )
     found += [f"{row.id} is {row.state}, but an attempt of it may be out" for row in tx.rows(early)]
-    nowhere = and_(deliveries.c.remote_id.is_(None), deliveries.c.url.is_(None))
+    # A person who saw it may know its address alone.
+    seen = and_(deliveries.c.reason == Reason.BY_HAND, deliveries.c.url.is_not(None))
+    nowhere = and_(deliveries.c.remote_id.is_(None), ~seen)
     unproved = (
         select(deliveries.c.id)
         .where(deliveries.c.state == State.SENT, or_(nowhere, deliveries.c.sent_at.is_(None)))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from house import House, house, house_with_hook, receiver
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import networks
@@ -429,6 +429,7 @@ def test_small_words() -> None:
     assert phrasing.counted({}) == "nothing"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab2", min_size=12, max_size=12), min_size=1, max_size=12, unique=True))
 def test_short_ids_name_one_row_each(ids: list[str]) -> None:
     """The shortest beginning that only this row has, never under four characters."""

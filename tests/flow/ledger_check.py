@@ -99,7 +99,7 @@ def _states(rows: _Rows) -> Iterator[str]:
             yield f"{one.id}: is {one.state}, but attempt {good[0]} is out"
         if one.state is State.SENT and not good and not _adopted(one):
             yield f"{one.id}: is sent, and no attempt of it is"
-        if one.state is State.SENT and (one.sent_at is None or not (one.remote_id or one.url)):
+        if one.state is State.SENT and (one.sent_at is None or not (one.remote_id or _seen_by_hand(one))):
             yield f"{one.id}: is sent without a receipt"
         found_earlier = one.state is State.SENT and good and one.doubted_at is not None
         if tried and not (_adopted(one) or found_earlier) and tried[-1].outcome not in _NEWEST[one.state]:
@@ -115,6 +115,10 @@ def _states(rows: _Rows) -> Iterator[str]:
 def _doubted_from(tried: Sequence[Any]) -> int:
     doubtful = (Outcome.UNKNOWN, Outcome.ABSENT, Outcome.FOUND)
     return next((index for index, row in enumerate(tried) if row.outcome in doubtful), len(tried))
+
+
+def _seen_by_hand(one: Delivery) -> bool:
+    return one.reason.reason is Reason.BY_HAND and one.url is not None
 
 
 def _attempts(rows: _Rows) -> Iterator[str]:
