@@ -28,7 +28,8 @@ from bot.app import SITE, App, begin, build, prepare
 from bot.clock import Clock, SeededRandom, SystemClock
 from bot.errors import NotSent, SendError, StoreError
 from bot.flow import deliver, discover, plan, schedule
-from bot.flow.deliver import Case
+from bot.flow.due import Case
+from bot.flow.freezing import composed
 from bot.http import Door, Http, Response, user_agent
 from bot.model import OPEN_STATES, Delivery, Payload, State, Why
 from bot.networks.base import only_send_errors
@@ -323,7 +324,7 @@ def _kept(app: App, tx: Tx, one: Delivery) -> Would:
 def _rendered(app: App, case: Case) -> tuple[Payload | None, int, Why | None]:
     adapter = app.newsroom.reader(case.row)
     try:
-        post = deliver.composed(app.newsroom.editorial, adapter, case.stored, case.delivery)
+        post = composed(app.newsroom.editorial, adapter, case.stored, case.delivery)
         return adapter.render(post), post.length, None
     except (CannotFit, BadTemplate) as error:
         return None, 0, error.why

@@ -14,7 +14,7 @@ from bot.desk import Case, TooLate, Unclear, became, two_people, with_text
 from bot.errors import NoMatch, StoreError, UsageError
 from bot.flow import plan, schedule
 from bot.flow.clearance import Start, start_of
-from bot.flow.deliver import composed
+from bot.flow.freezing import composed
 from bot.flow.newsroom import Newsroom
 from bot.model import Article, Delivery, Limits, Post, Reason, State, Status
 from bot.reasons import sentence

@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bot.clock import SeededRandom
-from bot.flow import deliver, plan, schedule
+from bot.flow import plan, schedule
 from bot.flow.clearance import NEAR_WITHIN
+from bot.flow.freezing import composed
 from bot.flow.newsroom import Newsroom
 from bot.flow.schedule import Rhythm
 from bot.model import Delivery, Limits, Move, Post, Reason, State, Status, Why
@@ -198,7 +199,7 @@ def _post(on: Bench, adapter: Network, stored: Stored, delivery: Delivery | None
     if delivery is None:
         return None
     try:
-        post: Post = deliver.composed(on.settings.editorial, adapter, stored, delivery)
+        post: Post = composed(on.settings.editorial, adapter, stored, delivery)
     except (CannotFit, BadTemplate):
         return None
     return post

@@ -8,9 +8,8 @@ No byte leaves before the attempt is committed, and only what is proved never to
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,63 +20,32 @@ from bot.errors import (
     SendError,
     StoreError,
 )
-from bot.flow.newsroom import Ahead, Newsroom
-from bot.flow.outcomes import Verdict, doubt_began, judge
+from bot.flow.due import Case, first_due, next_due
+from bot.flow.freezing import freeze, terms_of
+from bot.flow.newsroom import Newsroom
+from bot.flow.outcomes import Verdict, judge
 from bot.flow.preflight import at_hand, moved_on
 from bot.log import events
-from bot.model import Action, Attempt, Delivery, Move, Outcome, Payload, Pending, Priority, Reason, Receipt, Status, Why
+from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt, Status, Why
 from bot.networks.base import Network, only_send_errors
-from bot.rules.compose import BadTemplate, CannotFit, compose
-from bot.rules.editorial import Editorial, Route
+from bot.rules.compose import BadTemplate, CannotFit
 from bot.rules.freshness import before_account
-from bot.rules.timetable import shut_at
-from bot.rules.timing import Pacing, Timing, pacing_at, timing_for
-from bot.store import Both, Tx
-from bot.store import accounts as stored_accounts
-from bot.store import articles as stored_articles
-from bot.store import attempts as stored_attempts
+from bot.store import Both
 from bot.store import deliveries as stored_deliveries
 from bot.store.accounts import AccountRow, may_try
-from bot.store.articles import Stored
 from bot.store.attempts import Refused, Start
 from bot.store.deliveries import ChangeDelivery, MarkDirty, MoveDelivery
 from bot.store.outcomes import Finish, Settle
-from bot.store.stops import Scope, StopSwitch, scopes_of, switches
 
 log = events("deliver")
 
-# How many due posts of an account are looked through for one that no stop holds.
-DUE_AT_ONCE = 500
 # The store refused an outcome: the next try, in seconds.
 RECORD_AGAIN = 1.0
-# So many due posts of an account are read at once, and gone by for so long: a breaking story waits no longer than that.
-AHEAD = 16
-AHEAD_HOLDS = 0.5
 # A proof of absence counts for so long; then the network must be asked again before anything is sent.
 ABSENCE_HOLDS = timedelta(seconds=30)
 
 
 # -- the decision -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One due delivery with all that decides whether it may go now."""
-
-    delivery: Delivery
-    stored: Stored
-    row: AccountRow
-    stop: StopSwitch | None
-    last: Attempt | None
-    absence_age: float | None
-    now: datetime
-    #: From when the window for a resend counts.
-    doubt_began: datetime | None = None
-
-    @property
-    def frozen(self) -> Attempt | None:
-        """The attempt whose payload and key must go out again as they are, if at all: it may be there already."""
-        return self.last if self.delivery.doubted_at is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +130,7 @@ def start(newsroom: Newsroom, account: str, *, looked_for: str = "") -> Started 
     newsroom.ahead.pop(account, None)
     if newsroom.parked_by_clock or newsroom.may_be_early(account):
         return Why(Reason.CLOCK_SKEW)
-    case = _case(newsroom, account)
+    case = first_due(newsroom, account)
     if case is None:
         return None
     network = newsroom.accounts[account].network
@@ -177,7 +145,7 @@ def start(newsroom: Newsroom, account: str, *, looked_for: str = "") -> Started 
     if case.frozen is None and moved_on(newsroom, case.stored):
         newsroom.wake("plan")
         return Why(Reason.SETTLE)
-    ready = _frozen(newsroom, case, clocks)
+    ready = _ready(newsroom, case, clocks)
     if not isinstance(ready, _Ready):
         return ready
     newsroom.crash("deliver before start")
@@ -190,7 +158,7 @@ def _at_once(newsroom: Newsroom, account: str) -> _Ready | None:
     configured = newsroom.accounts.get(account)
     if configured is None or newsroom.parked_by_clock or configured.network.prepare is not Network.prepare:
         return None
-    case = _next_case(newsroom, account)
+    case = next_due(newsroom, account)
     if case is None or case.frozen is not None or not at_hand(newsroom, case.stored):
         return None
     if decide(case, configured.network.resend_window, may_look=True) is not None:
@@ -198,73 +166,8 @@ def _at_once(newsroom: Newsroom, account: str) -> _Ready | None:
     if moved_on(newsroom, case.stored):
         newsroom.wake("plan")
         return None
-    ready = _frozen(newsroom, case, clocks)
+    ready = _ready(newsroom, case, clocks)
     return ready if isinstance(ready, _Ready) else None
-
-
-def _next_case(newsroom: Newsroom, account: str) -> Case | None:
-    """What is due next, as read up to half a second ago: the conditions of `Start` hold it to what is true."""
-    monotonic = newsroom.clock.monotonic()
-    ahead = newsroom.ahead.get(account)
-    if ahead is None or not ahead.due or not 0 <= monotonic - ahead.read_at <= AHEAD_HOLDS:
-        ahead = newsroom.ahead[account] = _read_ahead(newsroom, account, monotonic)
-    if ahead.row is None or not ahead.due:
-        return None
-    delivery, stored = ahead.due.popleft()
-    now = ahead.now + timedelta(seconds=monotonic - ahead.read_at)
-    return Case(delivery=delivery, stored=stored, row=ahead.row, stop=None, last=None, absence_age=None, now=now)
-
-
-def _read_ahead(newsroom: Newsroom, account: str, monotonic: float) -> Ahead:
-    with newsroom.store.read() as tx:
-        row = stored_accounts.by_name(tx, account)
-        # Who picks among what is stopped is `start`.
-        due = [] if switches(tx) else stored_deliveries.next_due(tx, account, limit=AHEAD)
-        stored = stored_articles.by_ids(tx, [delivery.article for delivery in due])
-        now = tx.now
-    sure = [one for one in due if one.doubted_at is None and one.article in stored]
-    return Ahead(monotonic, now, row, deque((one, stored[one.article]) for one in sure))
-
-
-def _case(newsroom: Newsroom, account: str) -> Case | None:
-    with newsroom.store.read() as tx:
-        row = stored_accounts.by_name(tx, account)
-        found = _first_free(newsroom, tx, account)
-        if row is None or found is None:
-            return None
-        delivery, stored, stop = found
-        attempts = stored_attempts.of_delivery(tx, delivery.id) if delivery.doubted_at else []
-        now = tx.now
-    return Case(
-        delivery=delivery,
-        stored=stored,
-        row=row,
-        stop=stop,
-        last=attempts[-1] if attempts else None,
-        absence_age=newsroom.sightings.since(("absent", delivery.id)),
-        now=now,
-        doubt_began=doubt_began(delivery, attempts),
-    )
-
-
-def _first_free(newsroom: Newsroom, tx: Tx, account: str) -> tuple[Delivery, Stored, StopSwitch | None] | None:
-    """What is due first and not stopped, for a stopped article must not stand in the others' way; else the first."""
-    on = switches(tx)
-    first = None
-    for delivery in stored_deliveries.next_due(tx, account, limit=DUE_AT_ONCE if on else 1):
-        stored = stored_articles.by_id(tx, delivery.article)
-        if stored is None:
-            continue
-        scopes = set(_scopes(newsroom, stored, account))
-        stop = next((switch for switch in on if (switch.scope, switch.value) in scopes), None)
-        first = first or (delivery, stored, stop)
-        if stop is None:
-            return delivery, stored, None
-    return first
-
-
-def _scopes(newsroom: Newsroom, stored: Stored, account: str) -> tuple[tuple[Scope, str], ...]:
-    return scopes_of(stored.article, stored.id, account, newsroom.accounts[account].network.name)
 
 
 def _rule_out(newsroom: Newsroom, case: Case, ruled: Ruled) -> Why:
@@ -299,34 +202,20 @@ def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: Accou
     return True
 
 
-def _frozen(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _Ready | Why:
-    """The payload and the key of the attempt, and the conditions under which it may begin."""
-    delivery, row, frozen = case.delivery, case.row, case.frozen
-    timing = timing_for(newsroom.editorial, row.name, newsroom.accounts[row.name].network.pace, joined_at=row.joined_at)
-    route = _route(newsroom, delivery)
-    shut = _shut(newsroom, case, timing, route)
+def _ready(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _Ready | Why:
+    """All that the attempt needs; or why it may not go, which is in the store then."""
+    terms = terms_of(newsroom, case)
+    shut = terms.shut(case, newsroom.editorial)
     if shut is not None:
-        return shut
-    generation = delivery.generation if frozen or not delivery.tries else delivery.generation + 1
+        newsroom.store.commit(MarkDirty((case.row.name,)))
+        newsroom.wake("schedule")
+        return Why(shut)
     try:
-        payload = frozen.payload if frozen else rendered(newsroom, case)
+        return _Ready(case, freeze(newsroom, case, terms), clocks, terms.shifts)
     except (CannotFit, BadTemplate) as error:
         return _rule_out(newsroom, case, Ruled(Move.HOLD, error.why))
     except SendError as error:
         return _upload_failed(newsroom, case, error)
-    intent = Start(
-        current=delivery,
-        identity=row.identity or "",
-        payload=payload,
-        key=frozen.key if frozen else newsroom.keyring.delivery_key(delivery.id, Action.PUBLISH, generation),
-        generation=generation,
-        lease=newsroom.lease(newsroom.accounts[row.name].network),
-        worker=newsroom.worker,
-        pacing=_pacing(timing, route, case),
-        scopes=_scopes(newsroom, case.stored, row.name),
-        trial=row.breaker is not None,
-    )
-    return _Ready(case, intent, clocks, shifts=not timing.free or (route is not None and route.schedule is not None))
 
 
 def _begun(newsroom: Newsroom, ready: _Ready, result: Attempt | Refused) -> Started | Why:
@@ -336,53 +225,6 @@ def _begun(newsroom: Newsroom, ready: _Ready, result: Attempt | Refused) -> Star
     newsroom.in_flight.add(result.id)
     newsroom.crash("deliver after start")
     return Started(result, ready.case.delivery, ready.case.row, ready.clocks, ready.shifts)
-
-
-def _shut(newsroom: Newsroom, case: Case, timing: Timing, route: Route | None) -> Why | None:
-    """Whoever was asleep when a post was due may wake in quiet hours: it is timed anew, and doesn't go now."""
-    schedule = newsroom.editorial.schedules.get(route.schedule) if route is not None and route.schedule else None
-    quiet = route.quiet if route is not None else None
-    reason = shut_at(case.now, timing, quiet, schedule) if case.delivery.pinned_at is None else None
-    if reason is None:
-        return None
-    newsroom.store.commit(MarkDirty((case.row.name,)))
-    newsroom.wake("schedule")
-    return Why(reason)
-
-
-def _route(newsroom: Newsroom, delivery: Delivery) -> Route | None:
-    return next((route for route in newsroom.editorial.routes if route.name == delivery.route), None)
-
-
-def rendered(newsroom: Newsroom, case: Case) -> Payload:
-    """The payload of a delivery as its article is now, pictures uploaded. Raises CannotFit, BadTemplate, SendError."""
-    adapter = newsroom.reader(case.row)
-    post = composed(newsroom.editorial, adapter, case.stored, case.delivery)
-    return adapter.prepare(adapter.render(post))
-
-
-def composed(editorial: Editorial, adapter: Network, stored: Stored, delivery: Delivery) -> Any:
-    """The post of a delivery: time and identity in it come from the delivery's row."""
-    routes = {route.name: route for route in editorial.routes}
-    post = compose(
-        stored.article,
-        editorial=editorial,
-        account=delivery.account,
-        network=adapter.name,
-        limits=adapter.bounds(),
-        route=routes.get(delivery.route),
-        delivery=delivery.id,
-        # When it was due, not when it was planned: networks sort by it. Frozen with the payload at the first attempt.
-        created_at=delivery.due_at or delivery.created_at,
-        text=delivery.edited_text,
-    )
-    return replace(post, article=stored.id)
-
-
-def _pacing(timing: Timing, route: Route | None, case: Case) -> Pacing:
-    pinned = case.delivery.pinned_at is not None
-    over_cap = route is not None and route.over_cap and case.delivery.priority is Priority.BREAKING
-    return pacing_at(timing, case.now, pinned=pinned, over_cap=over_cap)
 
 
 def _upload_failed(newsroom: Newsroom, case: Case, error: SendError) -> Why:

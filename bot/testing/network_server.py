@@ -80,9 +80,8 @@ class FakeServer(httpcore.NetworkBackend):
 
     `keys`: how long an Idempotency-Key is honoured (None = ignored). `fault` is asked for each publish (account, body)
     and says what goes wrong; `faults`, if not empty, is used up first. `late`: how long TAKEN_LATE takes; `limit`: how
-    long a 429 asks to wait; `stale`: accounts whose first token is over; `dead`: whose login was revoked; `down`: nobody
-    can connect. All may be changed
-    at any time.
+    long a 429 asks to wait; `stale`: accounts whose first token is over; `dead`: whose login was revoked; `down`:
+    nobody can connect. All may be changed at any time.
     """
 
     def __init__(

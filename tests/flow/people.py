@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bot import desk
 from bot.desk import Act, Case
-from bot.flow.deliver import composed
+from bot.flow.freezing import composed
 from bot.flow.newsroom import Newsroom
 from bot.model import Delivery, Receipt
 from bot.store import accounts

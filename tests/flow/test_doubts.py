@@ -373,7 +373,7 @@ def test_a_resend_that_was_refused_leaves_a_question_that_a_person_can_answer(bo
         Person(house.room, "ann").deny(only(house))
         pass_time(house.room, 2 * MINUTE)
     assert only(house).state is State.SENT
-    assert [attempt.outcome for attempt in tries(house)][0] is (Outcome.FOUND if there else Outcome.ABSENT)
+    assert tries(house)[0].outcome is (Outcome.FOUND if there else Outcome.ABSENT)
     assert len(house.server.posts) == 1
     house.server.posts[0].delivery = only(house).id
 
