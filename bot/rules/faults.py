@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from bot.model import Reason, Why
 
@@ -112,6 +113,7 @@ _TELLTALES: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 
 
+@lru_cache(maxsize=64)  # asked once for each account of an article
 def lint(headline: str) -> Why | None:
     """Why this looks like a placeholder, a test, a note to a colleague or a joke, or None.
 
@@ -156,6 +158,7 @@ _GARBLED = re.compile(
 )
 
 
+@lru_cache(maxsize=64)
 def encoding_fault(text: str) -> Why | None:
     """Why these letters can't be what was written, with the first place, or None.
 
