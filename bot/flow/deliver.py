@@ -142,7 +142,7 @@ def start(newsroom: Newsroom, account: str, *, looked_for: str = "") -> Started 
         return Why(Reason.CLOCK_SKEW)
     if ruled is not None:
         return _rule_out(newsroom, case, ruled)
-    if case.frozen is None and moved_on(newsroom, case.stored):
+    if case.frozen is None and moved_on(newsroom, case.stored, case.now):
         newsroom.wake("plan")
         return Why(Reason.SETTLE)
     ready = _ready(newsroom, case, clocks)
@@ -163,7 +163,7 @@ def _at_once(newsroom: Newsroom, account: str) -> _Ready | None:
         return None
     if decide(case, configured.network.resend_window, may_look=True) is not None:
         return None
-    if moved_on(newsroom, case.stored):
+    if moved_on(newsroom, case.stored, case.now):
         newsroom.wake("plan")
         return None
     ready = _ready(newsroom, case, clocks)

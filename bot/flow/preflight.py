@@ -5,6 +5,8 @@ One fetch, at most 30 s old, answers for all deliveries of a source; who comes w
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bot.errors import SourceError
 from bot.flow.newsroom import Newsroom
 from bot.model import Article
@@ -19,7 +21,7 @@ def at_hand(newsroom: Newsroom, stored: Stored) -> bool:
     return source is None or (source.whole and newsroom.looks.known(source.name))
 
 
-def moved_on(newsroom: Newsroom, stored: Stored) -> bool:
+def moved_on(newsroom: Newsroom, stored: Stored, now: datetime) -> bool:
     """True if the article changed or was taken back at its source: that is in the store now, and plan goes first.
 
     A source that can't be read, or doesn't show the article any more, says nothing.
@@ -27,8 +29,7 @@ def moved_on(newsroom: Newsroom, stored: Stored) -> bool:
     source = newsroom.sources.get(stored.article.source)
     if source is None:
         return False
-    now = newsroom.store.now()
-    fetched = newsroom.looks.answer(source.name, lambda: _fetched(newsroom, source)) if source.whole else None
+    fetched = newsroom.looks.answer(source.name, lambda: _fetched(newsroom, source, now)) if source.whole else None
     if source.whole and fetched is None:
         return False
     found = source.read(stored.article, newsroom.reading(source), now, fetched=fetched)
@@ -50,8 +51,8 @@ def _as_stored(found: Article | Gone | None, stored: Stored) -> bool:
     return found is None or (isinstance(found, Article) and (found == stored.article or digest(found) == stored.digest))
 
 
-def _fetched(newsroom: Newsroom, source: Source) -> Batch | None:
+def _fetched(newsroom: Newsroom, source: Source, now: datetime) -> Batch | None:
     try:
-        return source.fetch({}, newsroom.reading(source), newsroom.store.now())
+        return source.fetch({}, newsroom.reading(source), now)
     except SourceError:
         return None

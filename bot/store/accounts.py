@@ -12,6 +12,7 @@ from sqlalchemy import Row, and_, bindparam, literal, or_, select, true
 from bot.model import Identity, Reason
 from bot.store.audit import note
 from bot.store.engine import Tx
+from bot.store.prepared import Prepared
 from bot.store.schema import SENT, accounts, attempts, decisions, deliveries
 
 
@@ -394,7 +395,7 @@ class Affect:
 
 
 _LOCK_ALL = select(accounts.c.name).order_by(accounts.c.name).with_for_update()
-_LOCK = _LOCK_ALL.where(accounts.c.name.in_(bindparam("names", expanding=True)))
+_LOCK = Prepared(select(accounts.c.name).where(accounts.c.name == bindparam("is_name")).with_for_update())
 
 
 def lock_accounts(tx: Tx, names: Iterable[str] | None = None) -> None:
@@ -402,8 +403,8 @@ def lock_accounts(tx: Tx, names: Iterable[str] | None = None) -> None:
     if tx.is_postgresql:
         if names is None:
             tx.rows(_LOCK_ALL)
-        else:
-            tx.rows(_LOCK, {"names": sorted(names)})
+        for name in sorted(names or ()):
+            _LOCK.row(tx, {"is_name": name})
 
 
 def all_accounts(tx: Tx) -> dict[str, AccountRow]:

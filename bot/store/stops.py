@@ -18,6 +18,7 @@ from bot.model import Article
 from bot.store.accounts import lock_accounts
 from bot.store.audit import note
 from bot.store.engine import Tx
+from bot.store.prepared import Prepared
 from bot.store.schema import IN_FLIGHT, Instant, accounts, attempts, meta, stops
 
 _GUARD = "stop"
@@ -87,15 +88,16 @@ _ON = (
     .where(stops.c.lifted_at.is_(None), or_(stops.c.until.is_(None), stops.c.until > bindparam("now", type_=Instant)))
     .order_by(stops.c.at, stops.c.id)
 )
-_SHARED_GUARD = select(meta.c.value).where(meta.c.key == _GUARD).with_for_update(read=True)
+_ANY_ON = Prepared(_ON.with_only_columns(stops.c.id).order_by(None).limit(1))
+_SHARED_GUARD = Prepared(select(meta.c.value).where(meta.c.key == _GUARD).with_for_update(read=True))
 
 
 def stopped_by(tx: Tx, scopes: Scopes) -> StopSwitch | None:
     """The oldest switch that is on for one of these scopes, read under the guard: for the start of an attempt."""
     if _GUARD not in tx.shared:  # under the guard they can't change until the transaction ends
         if tx.is_postgresql:
-            tx.row(_SHARED_GUARD)
-        tx.shared[_GUARD] = switches(tx)
+            _SHARED_GUARD.row(tx, {})
+        tx.shared[_GUARD] = switches(tx) if _ANY_ON.row(tx, {"now": tx.now}) else []
     wanted = {(Scope.ALL, ""), *scopes}
     return next((switch for switch in tx.shared[_GUARD] if (switch.scope, switch.value) in wanted), None)
 
