@@ -31,7 +31,7 @@ class Decision:
     """What the routes say of one article on one account.
 
     `why` is the yes's or no's reason, `hold` what keeps a yes from leaving until a person has looked, `trace` one line
-    for each route that was tried: "sport ✗ section is politics".
+    for each route that was tried and names the account or fits: "sport ✗ section is politics".
     """
 
     account: str
@@ -82,6 +82,8 @@ def _for_account(account: str, article: Article, editorial: Editorial, tried: _T
     trace: list[str] = []
     for route, miss in tried:
         closes = not route.to
+        if miss is not None and not (closes or route.takes(account)):
+            continue  # nobody asks why; fifty routes on fifty accounts would fill the store with such lines
         if miss is not None:
             trace.append(f"{route.name} ✗ {miss.found}")
         elif not closes and not route.takes(account):

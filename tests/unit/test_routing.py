@@ -168,9 +168,9 @@ def test_p26_first_match_that_names_the_account_decides() -> None:
     assert desk.trace == (
         "never ✗ tags are rail, Unions",
         "breaking ✗ tags are rail, Unions",
-        "sport ✗ section is politics",
-        "politics ✓",
+        "politics ✓",  # sport, which neither fits nor names the desk, is not worth a word
     )
+    assert found["page"].trace[1:] == ("sport ✗ section is politics", "politics ✓")
     assert found["page"].hold == Why(Reason.ROUTE_HOLD, "route politics")
 
 
