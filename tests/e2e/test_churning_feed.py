@@ -11,9 +11,12 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from bot.clock import SystemClock
+from bot.store.schema import articles
 from bot.testing.mastodon_server import MastodonServer
-from tests.e2e.houses import exactly, newsroom, standing, verdict
+from tests.e2e.houses import exactly, newsroom, opened, standing, store_at, verdict
 from tests.e2e.process import wirepost
 
 ACCOUNTS = 2
@@ -121,5 +124,8 @@ def test_p04_p05_p16_p18_p21_a_feed_that_bursts_changes_its_ids_moves_its_dates_
         site.items = site.items[::-1]
         assert a_pass() == 0, "the same again, in another order"
         assert verdict(standing(server), ACCOUNTS, range(31, 59)) == exactly(28 * ACCOUNTS)
+        with opened(store_at(tmp_path)) as store, store.read() as tx:
+            told = tx.execute(select(func.count(), func.count(articles.c.hold))).one()
+            assert tuple(told) == (58, 0), "each is known again, none is a question to a person"
         texts = [status.text for status in server.statuses if status.account == "1"]
         assert texts[:25] == [f"Story number {n} of the day\n\nhttps://www.example.com/{n}" for n in range(31, 56)]
