@@ -31,6 +31,7 @@ def measure(means: Means) -> list[Figure]:
     for size, samples in found.items():
         figures += [
             Figure(f"planning {size}, SQLite", "deliveries/s", of(samples, "deliveries/s"), 3_000),
+            Figure("… CPU", "ms/delivery", of(samples, "CPU ms"), more=False),
             Figure("… of which route, compose, store", "deliveries/s", of(samples, "plan")),
             Figure("… of which time, store", "deliveries/s", of(samples, "schedule")),
             Figure("… reading the feed", "articles/s", of(samples, "read")),
@@ -40,8 +41,13 @@ def measure(means: Means) -> list[Figure]:
 
 def _planning(server: str, articles: int, folder: str) -> Sample:
     with opened(spoken(server, ACCOUNTS, Path(folder) / "var")) as app:
-        clocks = [time.perf_counter()]
-        planned(app, lambda step: clocks.append(time.perf_counter()))
+        clocks, cpus = [time.perf_counter()], [time.process_time()]
+
+        def note(step: str) -> None:
+            clocks.append(time.perf_counter())
+            cpus.append(time.process_time())
+
+        planned(app, note)
         discover, _, plan, schedule = (end - start for start, end in pairwise(clocks))
         deliveries = left_open(app)
         if deliveries != articles * ACCOUNTS:
@@ -51,4 +57,5 @@ def _planning(server: str, articles: int, folder: str) -> Sample:
         "plan": deliveries / plan,
         "schedule": deliveries / schedule,
         "read": articles / discover,
+        "CPU ms": (cpus[-1] - cpus[2]) / deliveries * 1000,
     }
