@@ -15,8 +15,8 @@ from bench.wholerun import one_pass
 
 SOURCES = 20
 ACCOUNTS = 12
-#: Until the first looks and checks are over, and for how long idling is measured then; seconds.
-SETTLED = 12.0
+#: After the first look at each source, until all of it is digested; and for how long idling is measured then; seconds.
+SETTLED = 15.0
 IDLE = 20.0
 LARGE = 2_000
 
@@ -54,7 +54,11 @@ def _idle(server: Server, means: Means, x: str) -> Sample:
         said |= {f"WIREPOST_ACCOUNTS__DESK__{name}": f"{name.lower()}-of-nobody" for name in secrets}
         said |= {"WIREPOST_ACCOUNTS__DESK__NETWORK": "x", "WIREPOST_ACCOUNTS__DESK__BASE": server.base}
         said |= {"WIREPOST_ACCOUNTS__DESK__LIVE": "true", "WIREPOST_ACCOUNTS__DESK__ALLOW_PRIVATE": "true"}
+    server.reset()
     with running(said, "run", log=folder / "log") as child:
+        until = time.monotonic() + 60
+        while len(server.looks()) < SOURCES and time.monotonic() < until:
+            time.sleep(0.2)
         time.sleep(SETTLED)
         before = cpu_seconds(child.pid)
         time.sleep(IDLE)
