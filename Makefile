@@ -10,7 +10,7 @@ RUN_STAMP  = $(VENV)/.run-installed
 TEST_STAMP = $(VENV)/.test-installed
 PIP        = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test fast soak test-real bench docs corpus lock clean
+.PHONY: run test fast soak simulate test-real bench docs corpus lock clean
 
 run: $(RUN_STAMP) ## Run the bot with config/wirepost.toml
 	$(BIN)/wirepost run
@@ -28,6 +28,12 @@ fast: $(TEST_STAMP) ## Style, types, layers, generated pages
 
 soak: $(TEST_STAMP) ## The full counts (kills, seeds): takes long
 	$(BIN)/python -m pytest -n 2 -m soak
+
+SEEDS = 100
+FROM  = 1
+
+simulate: $(TEST_STAMP) ## So many simulated weeks under an adversary: make simulate SEEDS=N FROM=seed
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
 test-real: $(TEST_STAMP) ## Against a real peer's server (fetches and builds it first)
 	$(BIN)/python -m pytest -m real

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bot.log import configure
 from tests.simulation.ground import Ground
 from tests.simulation.weeks import lived
 
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--from", type=int, default=1, dest="first")
     parser.add_argument("--story", action="store_true", help="tell the weeks that went well, too")
     asked = parser.parse_args(arguments)
+    configure(json=True, level="critical")
     broken = []
     with tempfile.TemporaryDirectory() as folder:
         ground = Ground(Path(folder))

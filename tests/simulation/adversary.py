@@ -240,9 +240,6 @@ _GRAVE = frozenset({Fault.DEAD, Fault.REFUSED, Fault.BILLING, Fault.DUPLICATE})
 
 def _acts(dice: Dice) -> tuple[tuple[float, Act], ...]:
     acts = [
-        (dice.moment(WEEK), act)
-        for act in Act
-        if dice.chance(SHARES[act])
-        for _ in range(dice.number(*OFTEN[act]))
+        (dice.moment(WEEK), act) for act in Act if dice.chance(SHARES[act]) for _ in range(dice.number(*OFTEN[act]))
     ]
     return tuple(sorted(acts))

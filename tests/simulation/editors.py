@@ -92,7 +92,7 @@ class Editors:
         one = self._some(State.WAITING, State.HELD)
         text = None
         if one is not None and "https://" in one.text and self.world.dice.chance(0.8):
-            text = f"Read this: {one.text[one.text.index('https://'):].split()[0]}"
+            text = f"Read this: {one.text[one.text.index('https://') :].split()[0]}"
         room = self.room()
 
         def edited(case: Case) -> DeskAct:

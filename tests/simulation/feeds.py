@@ -14,7 +14,19 @@ from bot.sources.base import Batch, Cursor, Gone, SourceOptions
 from bot.testing.source import Scripted
 from tests.simulation.adversary import ArticlePlan
 
-WHO = ("Harbour", "Mayor", "Rail union", "Glacier", "Library", "Court", "Ferry", "Orchestra", "Museum", "Census", "Port")
+WHO = (
+    "Harbour",
+    "Mayor",
+    "Rail union",
+    "Glacier",
+    "Library",
+    "Court",
+    "Ferry",
+    "Orchestra",
+    "Museum",
+    "Census",
+    "Port",
+)
 DOES = ("opens", "loses", "rebuilds", "counts", "defends", "doubles", "sells", "paints", "cancels", "hides", "finds",
         "mends", "buries")  # fmt: skip
 WHAT = ("bridge", "levy", "telescope", "strike", "oak", "sketch", "archive", "stadium", "vaccine", "canal", "tower",
@@ -37,7 +49,9 @@ class Piece:
     def retitle(self, wholly: bool) -> None:
         """Another headline: a few words more, or not a word of the old one."""
         self.edits += 1
-        self.headline = headline(self.number + 487 * self.edits) if wholly else f"{headline(self.number)}, edit {self.edits}"
+        self.headline = (
+            headline(self.number + 487 * self.edits) if wholly else f"{headline(self.number)}, edit {self.edits}"
+        )
 
     @property
     def dated(self) -> datetime | None:

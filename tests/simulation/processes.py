@@ -175,7 +175,9 @@ class Process:
         if self.world.restored:
             restore.run(self.room)
         self.looked = 0 if reconcile.run(self.room) else self.looked + 1
-        self._tick("reconcile", DOUBT if self.world.glance().undecided else NOT_READ_BACK, PATIENCE ** min(self.looked, 9))
+        self._tick(
+            "reconcile", DOUBT if self.world.glance().undecided else NOT_READ_BACK, PATIENCE ** min(self.looked, 9)
+        )
 
     def _deliver(self) -> None:
         """Start what is due on one account that has nothing on its way in this process."""

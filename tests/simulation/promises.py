@@ -8,7 +8,8 @@
 6 Stop means stop: nothing starts while a switch is on for it, nor does a second phase.
 
 Pace is reckoned in true time by the *starts* of attempts whose posts came to be there (a byte may leave up to ten
-seconds later), anew whenever the wall clock was set: nobody can keep four minutes by a clock that jumps. What a person
+seconds later), anew whenever the wall clock was set or an older store put back: nobody can keep four minutes by a clock
+that jumps, or from a post that he can't know of. What a person
 pinned to a time counts for the others and keeps no pace itself.
 """
 
@@ -27,6 +28,7 @@ from bot.store.ledger import imbalances
 from bot.store.schema import from_micros, to_micros
 from bot.testing.network_server import Published
 from tests.flow.ledger_check import faults
+from tests.simulation.adversary import Act
 from tests.simulation.feeds import number_in
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class Promises:
         self._finishing: dict[int, int] = {}
         self._begun: dict[str, Begun] = {}
         self._shown: dict[int, list[Begun]] = defaultdict(list)
+        self._arrived: dict[str, float] = {}
+        self._restored_at = 0.0
 
     # -- what the world tells ---------------------------------------------------------------------------------------
 
@@ -81,6 +85,7 @@ class Promises:
 
     def restored(self) -> None:
         """Another store: what it holds is not held against what the other one held."""
+        self._restored_at = self.world.clock.monotonic()
         self._states.clear()
         self._finishing.clear()
         self._last = self._rows("SELECT coalesce(max(id), 0) FROM attempts")[0][0]
@@ -119,9 +124,7 @@ class Promises:
                 self._moved(one, State(state), reason, article, account, before[0] if before else None)
                 self._states[one] = (State(state), version)
 
-    def _moved(
-        self, one: str, state: State, reason: str, article: str, account: str, before: State | None
-    ) -> None:
+    def _moved(self, one: str, state: State, reason: str, article: str, account: str, before: State | None) -> None:
         """Promise 1, of the rows."""
         if state is not before:
             self.world.story.tell("store", f"{one} ({article} on {account}): {before or 'new'} → {state}, {reason}")
@@ -129,7 +132,9 @@ class Promises:
             raise Broken(f"promise 1: {one} was sent and is {state}")
         if state not in _NEWEST:
             return
-        tried = [Outcome(row[0]) for row in self._rows("SELECT outcome FROM attempts WHERE delivery = ? ORDER BY id", one)]
+        tried = [
+            Outcome(row[0]) for row in self._rows("SELECT outcome FROM attempts WHERE delivery = ? ORDER BY id", one)
+        ]
         adopted = reason in (Reason.RESTORED, Reason.BY_HAND)
         if len([outcome for outcome in tried if outcome in _GOOD]) > 1:
             raise Broken(f"promise 1: {one} has two receipts")
@@ -193,6 +198,7 @@ class Promises:
     def arrived(self, post: Published) -> None:
         """Promises 1 and 2, of the public's own view."""
         account, number = int(post.account), number_in(post.link)
+        self._arrived[post.id] = self.world.clock.monotonic()
         self.world.story.tell("network", f"{post.id} is there: article {number} on account {account} ({post.delivery})")
         same = [
             other
@@ -223,7 +229,11 @@ class Promises:
             raise Broken(f"promise 2: account {account} has {len(hour) + 1} posts in an hour, {len(day) + 1} in a day")
         if plan.slots:
             mine = _slot(local, plan.slots)
-            used = [other for other in earlier if not other.pinned and _slot(other.wall.astimezone(zone), plan.slots) == mine]
+            used = [
+                other
+                for other in earlier
+                if not other.pinned and _slot(other.wall.astimezone(zone), plan.slots) == mine
+            ]
             if used:
                 raise Broken(f"promise 3: the slot {mine} took attempts {used[0].attempt} and {begun.attempt}")
 
@@ -255,14 +265,24 @@ class Promises:
             if state == "sent" and place not in there:
                 yield f"{one} is sent, and {place} was never there"
         for place in sorted(visible - sent, key=str):
-            yield f"{place} can be seen, and is not sent"
+            if not self._beyond_recall(there[place]):
+                yield f"{place} can be seen, and is not sent"
+
+    def _beyond_recall(self, post: Published) -> bool:
+        """Did a store that is gone send it, and could the one that was put back in its place not learn of it: since no
+        source shows the article any more, or the network could not be read when a person resumed?"""
+        if self._arrived[post.id] > self._restored_at:
+            return False
+        week, plan = self.world.week, self.world.week.accounts[int(post.account) - 1]
+        unreadable = week.deaf or week.slow or not plan.promises["find"] or Act.NETWORK_DOWN in dict(week.acts).values()
+        return bool(unreadable) or not self.knows(number_in(post.link) or 0)
 
     def _lost(self) -> Iterator[str]:
         """What the sources show is stored and decided; the last article, written in peace, is where it has to be."""
         for feed in self.world.sources.values():
             for article in feed.articles:
                 number = number_in(article.link)
-                if not self.knows(number or 0) and not self._merged(number or 0):
+                if not self.knows(number or 0) and not self._attached(number or 0):
                     yield f"article {number} of {feed.name} was never stored"
         for plan in self.world.week.accounts:
             free = plan.live and not plan.slots and not plan.quiet and plan.day >= 20 and plan.hour >= 6
@@ -271,8 +291,11 @@ class Promises:
             ):
                 yield f"article 900, written in peace, is not on account {plan.number}"
 
-    def _merged(self, number: int) -> bool:
-        query = "SELECT 1 FROM article_keys WHERE kind = 'link' AND value LIKE ?"
+    def _attached(self, number: int) -> bool:
+        """Does this article's address belong to another one?"""
+        query = """
+        SELECT 1 FROM article_keys k JOIN articles r ON r.id = k.article WHERE k.kind = 'link' AND k.value LIKE ?
+        """
         return bool(self._rows(query, f"%/news/{number}"))
 
 

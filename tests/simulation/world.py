@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from bot.store.revisions import ApplyRules
 from bot.store.schema import to_micros
 from bot.store.witness import Christen, Finding, Witness
 from bot.testing.clock import ManualClock
-from bot.testing.network import Fake, FakeOptions
+from bot.testing.network import Fake
 from bot.testing.newsroom import editorial
 from tests.simulation.adversary import WEEK, Act, ArticlePlan, Week
 from tests.simulation.dice import Dice
@@ -168,9 +168,7 @@ class World:
             ],
         )
         self.options: dict[str, Any] = {
-            name: self.network.Options.model_validate(
-                {"token": SecretStr(f"token-{plan.number}"), **plan.promises}
-            )
+            name: self.network.Options.model_validate({"token": SecretStr(f"token-{plan.number}"), **plan.promises})
             for name, plan in sorted(plans.items())
         }
 
