@@ -21,10 +21,10 @@ from bot.testing.newsroom import newsroom
 if TYPE_CHECKING:
     from tests.simulation.world import Glance, World
 
-#: Seconds between two runs of a step that nothing wakes: shortest and longest. A real worker's steps run far more often;
-#: in most of those runs nothing happens, which teaches nothing.
+#: Seconds between two runs of a step that nothing wakes: shortest and longest. A real worker's steps run far more
+#: often; in most of those runs nothing happens, which teaches nothing.
 CHECK = (12 * 3600.0, 30 * 3600.0)
-DOUBT = (15.0, 110.0)
+DOUBT = (15.0, 130.0)
 READ_BACK = (40.0, 280.0)
 NOT_READ_BACK = (4 * 3600.0, 12 * 3600.0)
 #: Two looks at sources lie so far apart (another worker may be at one, and die over it).
@@ -32,7 +32,7 @@ LOOKS = (10.0, 90.0)
 #: How soon something due is tried again that could not start.
 AGAIN = (30.0, 900.0)
 #: Each look at a doubt that settles nothing makes the next wait so much longer.
-PATIENCE = 1.5
+PATIENCE = 1.8
 
 
 class Death(BaseException):
@@ -118,7 +118,7 @@ class Process:
         self.world.turn_later(self, self._rest())
 
     def _choose(self) -> str | None:
-        """A step that has something to do. (One that has nothing would read and end; most ticks of a real worker do.)"""
+        """A step that has something to do. (One that has nothing reads and ends, as most ticks of a real worker do.)"""
         now, glance = self.world.clock.monotonic(), self.world.glance()
         ready = {
             "discover": glance.look_due and self.next["discover"] <= now,
@@ -143,7 +143,7 @@ class Process:
         if glance.look_due:
             waits.append(self.next["discover"] - now)
         if glance.dirty:
-            waits.append(max(self.next["schedule"] - now, dice.seconds(0.5, 30)))
+            waits.append(max(self.next["schedule"] - now, dice.seconds(0.5, 60)))
         if glance.due:
             waits.append(self.next["deliver"] - now)
         if self._reconciles(glance):
@@ -215,6 +215,7 @@ class Process:
         wait = dice.pick((9.0, 12.0, 100.0, 400.0, 3000.0)) if sleeps else dice.seconds(0, 0.5)
         if sleeps:
             self.world.story.tell(self.name, f"the thread of {account} sleeps for {wait:.0f} s")
+        self.world.spring(wait)
         self.world.later(wait, self, go)
 
     def _send(self, started: Started) -> None:

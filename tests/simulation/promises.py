@@ -313,7 +313,8 @@ def _slot(local: datetime, slots: tuple[str, ...]) -> tuple[str, str]:
 
 
 _NEW_ATTEMPTS = """
-SELECT a.id, a.delivery, a.identity, d.due_at, d.pinned_at, d.fresh_until, d.doubted_at, r.first_seen_at, r.status, r.link
+SELECT a.id, a.delivery, a.identity, d.due_at, d.pinned_at, d.fresh_until, d.doubted_at,
+  r.first_seen_at, r.status, r.link
 FROM attempts a JOIN deliveries d ON d.id = a.delivery JOIN articles r ON r.id = d.article
 WHERE a.id > ? ORDER BY a.id
 """

@@ -1,8 +1,9 @@
 """The world of one week, in one thread: an agenda of events in virtual time, and the real newsroom in the midst of it.
 
-Each event is one step of a worker, one leg of a post (start, send, finish), one act of a person, or one misfortune. While
-an answer takes its time, the events that fall into it happen: other workers, stops, clock changes, deaths. After every
-commit the promises are looked at, and when the week is over the adversary rests and what is left must come to its end.
+Each event is one step of a worker, one leg of a post (start, send, finish), one act of a person, or one misfortune.
+While an answer takes its time, the events that fall into it happen: other workers, stops, clock changes, deaths. After
+every commit the promises are looked at, and when the week is over the adversary rests and what is left must come to its
+end.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class World:
         self.events = self.born = 0
         self.polls: set[str] = set()
         self.news: set[str] = set()
+        self.armed: list[Act] = []
         self.witness: Witness | None = None
         self.witness_at = -WITNESS
         self.restored = self.restored_ever = False
@@ -405,9 +407,23 @@ class World:
     # -- acts -------------------------------------------------------------------------------------------------------
 
     def _act(self, act: Act) -> None:
-        if act is not Act.EDITOR:
-            self.story.tell("adversary", str(act))
-        _ACTS[act](self)
+        """At once; or, where that is the worst moment, while the next post is on its way."""
+        if act in _LURKING and self.dice.chance(0.5):
+            self.armed.append(act)
+            return
+        self._strike(act)
+
+    def _strike(self, act: Act) -> None:
+        if not self.over:
+            if act is not Act.EDITOR:
+                self.story.tell("adversary", str(act))
+            _ACTS[act](self)
+
+    def spring(self, wait: float) -> None:
+        """A post begins or goes on in so many seconds: what lies in wait for one happens before that."""
+        armed, self.armed = self.armed, []
+        for act in armed:
+            self.later(self.dice.seconds(0, wait), None, lambda act=act: self._strike(act))  # type: ignore[misc]
 
     def _living(self) -> Process | None:
         living = [process for process in self.processes if process.alive]
@@ -557,6 +573,9 @@ SELECT
   (SELECT min(next_look_at) FROM sources WHERE NOT ended),
   (SELECT count(*) FROM sources)
 """
+
+#: What may wait for a post that is on its way.
+_LURKING = frozenset({Act.CLOCK, Act.STOP, Act.DIE, Act.TOKEN_ENDS, Act.WITHDRAW, Act.NETWORK_DOWN})
 
 _ACTS: dict[Act, Callable[[World], None]] = {
     Act.EDITOR: lambda world: world.editors.act(),
