@@ -575,7 +575,9 @@ SELECT
 """
 
 #: What may wait for a post that is on its way.
-_LURKING = frozenset({Act.CLOCK, Act.STOP, Act.DIE, Act.TOKEN_ENDS, Act.WITHDRAW, Act.NETWORK_DOWN})
+_LURKING = frozenset(
+    {Act.CLOCK, Act.STOP, Act.DIE, Act.TOKEN_ENDS, Act.WITHDRAW, Act.NETWORK_DOWN, Act.EDITOR, Act.RENAME}
+)
 
 _ACTS: dict[Act, Callable[[World], None]] = {
     Act.EDITOR: lambda world: world.editors.act(),
