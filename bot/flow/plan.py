@@ -281,7 +281,7 @@ def _refreshed(current: Delivery, draft: _Draft) -> Iterable[Refresh]:
         "length": draft.length,
         "cost": draft.cost,
     }
-    if current.ready_why not in _DELAYS:
+    if current.ready_why not in _DELAYS or draft.ready_at > current.ready_at:
         facts |= {"ready_at": draft.ready_at, "ready_why": draft.ready_why}
     move, why = _moved(current, draft)
     if current.state is State.SKIPPED:

@@ -189,6 +189,22 @@ def test_p93_fifty_embargoes_hold_over_restarts_and_clock_jumps(house: OpenHouse
     assert min(post.visible_at for post in desk.server.posts) >= FUTURE
 
 
+def test_an_embargo_that_comes_while_a_post_waits_for_its_next_try_holds(house: OpenHouse) -> None:
+    """The delay of a try outranked the article's own: it went out when that was over, under embargo."""
+    desk = house(max_age="24h")
+    desk.server.faults.append(Fault.LIMITED)
+    desk.server.limit = HOUR
+    desk.show(article(1))
+    assert desk.states() == {(State.WAITING, Reason.NETWORK_LIMIT): 1}
+    until = desk.clock.now() + 3 * HOUR
+    desk.show(article(1, embargo_until=until))
+    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
+    assert desk.server.posts == []
+    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
+    assert desk.states() == {(State.SENT, Reason.SENT): 1}
+    assert min(desk.times()) >= until
+
+
 @pytest.mark.parametrize("said", UNREADABLE)
 def test_p93_an_embargo_that_cannot_be_read_is_held_for_two_people(house: OpenHouse, said: dict[str, str]) -> None:
     desk = house()
