@@ -22,7 +22,7 @@ from bot.errors import (
 )
 from bot.flow.due import Case, first_due, next_due
 from bot.flow.freezing import freeze, terms_of
-from bot.flow.newsroom import Newsroom
+from bot.flow.newsroom import LOOK_SLACK, Newsroom
 from bot.flow.outcomes import Verdict, judge
 from bot.flow.preflight import at_hand, moved_on
 from bot.log import events
@@ -128,6 +128,8 @@ def start(newsroom: Newsroom, account: str, *, looked_for: str = "") -> Started 
     """
     clocks = newsroom.clock.now(), newsroom.clock.monotonic()
     newsroom.ahead.pop(account, None)
+    if account not in newsroom.accounts:
+        return None  # renamed or taken out of the settings a moment ago
     if newsroom.parked_by_clock or newsroom.may_be_early(account):
         return Why(Reason.CLOCK_SKEW)
     case = first_due(newsroom, account)
@@ -189,7 +191,7 @@ def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: Accou
     adapter = newsroom.reader(row)
     if not adapter.abilities().find:
         return True
-    since = (delivery.doubted_at or last.started_at) - timedelta(minutes=2)
+    since = (delivery.doubted_at or last.started_at) - LOOK_SLACK
     try:
         receipt = newsroom.safely(lambda: adapter.find(last.payload, last.key, since))
     except Exception:  # noqa: BLE001 -- whatever an adapter raises: we could not look, and nothing is sent
@@ -269,6 +271,8 @@ def _refused(newsroom: Newsroom, case: Case, refused: Refused) -> Why:
 
 def send(newsroom: Newsroom, started: Started) -> Receipt | Pending | SendError:
     """Put it on the wire, once. Touches no store. Whatever nobody expected is Unknown."""
+    if started.row.name not in newsroom.accounts:
+        return NotSent(f"{started.row.name} is not in the settings any more.")
     try:
         adapter = newsroom.publisher(started.row, started.clocks)
         return adapter.send(started.attempt.payload, started.attempt.key)
@@ -293,7 +297,7 @@ def _judged(newsroom: Newsroom, started: Started, result: Receipt | Pending | Se
 
 def _outcome(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError, verdict: Verdict) -> Finish:
     told = result if isinstance(result, SendError) else None
-    network = newsroom.accounts[started.row.name].network
+    lease = started.attempt.lease_until - started.attempt.started_at
     return Finish(
         attempt=started.attempt,
         outcome=verdict.outcome,
@@ -304,7 +308,7 @@ def _outcome(newsroom: Newsroom, started: Started, result: Receipt | Pending | S
         request_id=told.request_id if told else None,
         receipt=verdict.receipt,
         container=verdict.container,
-        lease=newsroom.lease(network) if verdict.outcome is Outcome.PENDING else None,
+        lease=lease if verdict.outcome is Outcome.PENDING else None,
         changes=verdict.changes,
         effect=verdict.effect,
         shifts=started.shifts or verdict.outcome is not Outcome.RECEIPT,

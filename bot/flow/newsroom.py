@@ -32,6 +32,9 @@ SEND_WITHIN = timedelta(seconds=10)
 REQUEST = timedelta(seconds=20)
 # The local clock may differ by so much from what networks say before publishing parks.
 SKEW_PARKS = timedelta(minutes=5)
+# How far before an attempt a look-up reads. Its start is dated by our clock, its post by the network's; they may differ
+# by all that publishing does not park for, or a post that is there would lie before what is read, and count as absent.
+LOOK_SLACK = SKEW_PARKS + timedelta(minutes=2)
 # A source's batch answers "is the article still there, and how?" for so long.
 LOOK_HOLDS = timedelta(seconds=30)
 

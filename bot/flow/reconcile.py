@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.errors import Duplicate, Expired, SendError
-from bot.flow.newsroom import Newsroom
+from bot.flow.newsroom import LOOK_SLACK, Newsroom
 from bot.flow.outcomes import doubt_began
 from bot.log import events
 from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt, Status, Why
@@ -33,8 +33,6 @@ LOOKS = (5.0, 30.0, 120.0, 600.0)
 # A post is read back so long after it was sent at the earliest, and within five minutes (pain P25).
 READ_BACK = timedelta(seconds=30)
 READ_BACK_WITHIN = timedelta(hours=24)
-# How far before an attempt a look-up reads: clocks differ.
-SLACK = timedelta(minutes=2)
 # Refused as a duplicate: of what? A post of the last day at most (a person's own, pain P11), or a person looks.
 KNOWN = timedelta(hours=24)
 
@@ -74,7 +72,7 @@ def settle(doubt: Doubt, found: Receipt | None, now: datetime) -> Settle | None:
     """What a complete look means. None: look again later. Pure."""
     attempt, since = doubt.attempt, doubt.delivery.doubted_at or doubt.attempt.started_at
     if found is not None:
-        if doubt.refused_as_known and found.at is not None and found.at < min(since, attempt.started_at) - SLACK:
+        if doubt.refused_as_known and found.at is not None and found.at < min(since, attempt.started_at) - LOOK_SLACK:
             why = Why(Reason.DUPLICATE_REJECTED, found.url or found.remote_id)
             return Settle(attempt=attempt, move=Move.RULED_OUT, why=why)
         return Settle(attempt=attempt, move=Move.FOUND, why=Why(Reason.SENT), receipt=found)
@@ -162,9 +160,9 @@ def _look(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: Account
     found = None
     if doubt.can_find:
         newsroom.looked[attempt.id] = (doubt.looked + 1, newsroom.clock.monotonic())
-        since = (delivery.doubted_at or attempt.started_at) - SLACK
+        since = (delivery.doubted_at or attempt.started_at) - LOOK_SLACK
         try:
-            earliest = min(since, attempt.started_at - (KNOWN if doubt.refused_as_known else SLACK))
+            earliest = min(since, attempt.started_at - (KNOWN if doubt.refused_as_known else LOOK_SLACK))
             found = newsroom.safely(lambda: adapter.find(attempt.payload, attempt.key, earliest))
         except Exception as error:  # noqa: BLE001 -- whatever an adapter raises: we could not look, and stay in doubt
             _could_not_look(newsroom, row.name, attempt, error)
@@ -199,7 +197,7 @@ def look_up(newsroom: Newsroom, delivery: Delivery) -> Receipt | SendError | Non
         return Duplicate("There is no attempt to look up.")
     adapter = newsroom.reader(row)
     try:
-        found = adapter.find(attempt.payload, attempt.key, attempt.started_at - SLACK)
+        found = adapter.find(attempt.payload, attempt.key, attempt.started_at - LOOK_SLACK)
     except Exception as error:  # noqa: BLE001 -- the seam's rule
         return only_send_errors(error)
     if found is not None:
@@ -292,7 +290,7 @@ def _confirm(newsroom: Newsroom, row: AccountRow, sent: list[Delivery]) -> bool:
     adapter = newsroom.reader(row)
     if not adapter.reads_back():
         return False
-    since = min(delivery.sent_at for delivery in sent if delivery.sent_at) - SLACK
+    since = min(delivery.sent_at for delivery in sent if delivery.sent_at) - LOOK_SLACK
     try:
         seen = {post.receipt.remote_id for post in adapter.recent(since)}
     except Exception:  # noqa: BLE001 -- could not look: it is asked again

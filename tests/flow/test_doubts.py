@@ -356,6 +356,47 @@ def test_p28_what_is_proved_absent_is_not_sent_when_it_got_too_old(house: OpenHo
     assert desk.server.posts == []
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=minutes) for minutes in (0, 3, 4.9)])
+def test_a_clock_that_is_minutes_ahead_takes_no_post_for_absent(
+    house: OpenHouse, clock: ManualClock, ahead: timedelta
+) -> None:
+    """Found by the simulation: the look read from two minutes before the attempt by our clock, four minutes ahead, and
+    the post was there, from before that by the network's: "absent", and sent once more."""
+    desk = house(server=FakeServer(TrueTime(clock)))
+    clock.step_wall(ahead)
+    desk.server.faults.append(Fault.LOST_AFTER)
+    desk.show(article(1))
+    pass_time(desk.room, 12 * MINUTE, step=15 * SECOND)
+    assert desk.states() == {(State.SENT, Reason.SENT): 1}
+    assert len(desk.server.posts) == 1
+
+
+def test_a_post_on_the_wire_is_recorded_though_its_account_left_the_settings(house: OpenHouse) -> None:
+    """Found by the simulation: the outcome was lost with a KeyError, and the post stood in sending for as long as the
+    process lived, since that took it for one of its own on the wire."""
+    desk = house("one", "two", looked=False)
+    desk.show()
+    desk.clock.advance(60)
+    started = prepared(desk, article(1))
+    result = deliver.send(desk.room, started)
+    desk.room.accounts = {"two": desk.room.accounts["two"]}
+    assert deliver.hand_over(desk.room, started, result) is None
+    assert desk.room.in_flight == set()
+    with desk.store.read() as tx:
+        assert deliveries.by_id(tx, started.delivery.id).state is State.SENT  # type: ignore[union-attr]
+
+
+def test_what_has_not_left_does_not_leave_for_an_account_that_left_the_settings(house: OpenHouse) -> None:
+    desk = house("one", "two")
+    started = prepared(desk, article(1))
+    desk.room.accounts = {"two": desk.room.accounts["two"]}
+    result = deliver.send(desk.room, started)
+    assert deliver.finish(desk.room, started, result)
+    assert desk.server.posts == []
+    with desk.store.read() as tx:
+        assert attempts.of_delivery(tx, started.delivery.id)[0].outcome is Outcome.NOT_SENT
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_resend_that_was_refused_leaves_a_question_that_a_person_can_answer(both: OpenHouse, there: bool) -> None:
     """Found by the simulation: lost, absent, resent into a 429, window over: held, and no word of a person counted."""
