@@ -55,7 +55,7 @@ class Editors:
     def _some(self, *states: State) -> Delivery | None:
         with self.world.store.read() as tx:
             found = stored_deliveries.listing(tx, states=states, limit=1000)
-        found = sorted(found, key=lambda one: one.id)
+        found = sorted((one for one in found if one.account in self.world.numbers), key=lambda one: one.id)
         return self.world.dice.pick(found) if found else None
 
     def _do(self, one: Delivery | None, what: str, decide: Callable[[Case], DeskAct]) -> None:
