@@ -45,6 +45,7 @@ class Act(StrEnum):
     NETWORK_DOWN = "the network can't be reached"
     REMOVED = "a post is removed on the network"
     RETITLE = "a headline changes"
+    EMBARGO = "an embargo is put on an article"
     CHURN = "a source gives its articles other ids"
     WITHDRAW = "an article is withdrawn"
     FLOOD = "a source shows many old articles"
@@ -65,6 +66,7 @@ OFTEN: Mapping[Act, tuple[int, int]] = {
     Act.NETWORK_DOWN: (1, 3),
     Act.REMOVED: (1, 4),
     Act.RETITLE: (2, 8),
+    Act.EMBARGO: (1, 4),
     Act.CHURN: (1, 3),
     Act.WITHDRAW: (1, 5),
     Act.FLOOD: (1, 1),

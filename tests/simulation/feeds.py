@@ -44,6 +44,8 @@ class Piece:
         self.published = start + timedelta(seconds=plan.at)
         self.headline = headline(plan.number)
         self.edits = 0
+        self.imposed: datetime | None = None
+        self.imposed_shown: float | None = None
         self.withdrawn = False
 
     def retitle(self, wholly: bool) -> None:
@@ -60,6 +62,9 @@ class Piece:
 
     @property
     def embargo(self) -> datetime | None:
+        """Until when it is under embargo: by its plan, or imposed since."""
+        if self.imposed is not None:
+            return self.imposed
         return None if self.plan.embargo is None else self.published + self.plan.embargo
 
     @property
@@ -103,13 +108,21 @@ class Feed(Scripted):
         self.ids = 0
         self.fails_until = 0.0
         self.failing: Callable[[], bool] = lambda: False
+        self.monotonic: Callable[[], float] = lambda: 0.0
         self.meanwhile: Callable[[], None] = lambda: None
+
+    def listed(self) -> list[Piece]:
+        """What it shows just now, the withdrawn ones included."""
+        return [*self.extra, *self.pieces[-WINDOW:]]
 
     def fetch(self, cursor: Cursor, http: Http, now: datetime) -> Batch:
         self.meanwhile()
         if self.failing():
             raise Unreachable("the source can't be reached")
-        listed = [*self.extra, *self.pieces[-WINDOW:]]
+        listed = self.listed()
+        for piece in listed:
+            if piece.imposed is not None and piece.imposed_shown is None and piece.plan.source == self.name:
+                piece.imposed_shown = self.monotonic()
         self.show(*(piece.shown(self.name, self.ids) for piece in listed if not piece.withdrawn))
         self.gone = tuple(
             Gone(piece.shown(self.name, self.ids).guid, "410 Gone") for piece in listed if piece.withdrawn

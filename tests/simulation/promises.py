@@ -29,7 +29,7 @@ from bot.store.schema import from_micros, to_micros
 from bot.testing.network_server import Published
 from tests.flow.ledger_check import faults
 from tests.simulation.adversary import Act
-from tests.simulation.feeds import number_in
+from tests.simulation.feeds import Piece, number_in
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -46,6 +46,8 @@ _NEWEST = {
 }
 #: A date so little ahead of the first sight is "now" (a publisher's clock).
 AHEAD = timedelta(minutes=10)
+#: A look at a source answers for it for half a minute; after that, and the time that it takes, what it shows is known.
+KNOWN_AFTER = 240.0
 #: A start is decided at most so many seconds before it is committed: its last look at the source lies between.
 DECIDED = 180.0
 
@@ -177,7 +179,7 @@ class Promises:
             raise Broken(f"promise 1: {what} is an article that nobody wrote")
         if piece.plan.at < 0 and world.week.first_look == "nothing" and piece.number < 1000:
             raise Broken(f"promise 2: {what} was there at the first look")
-        if piece.embargo is not None and wall < piece.embargo and steady and not again:
+        if self._embargoed(piece, wall, again, doubted is not None) and steady:
             raise Broken(f"promise 3: {what} started under embargo until {piece.embargo}")
         ahead = piece.dated is not None and from_micros(seen) + AHEAD < piece.dated
         if (
@@ -187,6 +189,16 @@ class Promises:
         local = wall.astimezone(ZoneInfo(plan.zone))
         if pinned is None and any(_inside(span, local.time()) for span in plan.quiet):
             raise Broken(f"promise 3: {what} started at {local:%H:%M:%S}, in its quiet hours")
+
+    def _embargoed(self, piece: Piece, wall: datetime, again: bool, doubted: bool) -> bool:
+        """Is it under an embargo that could be known? What may be out already goes again as it was, or not at all."""
+        if piece.embargo is None or wall >= piece.embargo:
+            return False
+        if piece.imposed is None:
+            return not again
+        feed, now, shown = self.world.sources[piece.plan.source], self.world.clock.monotonic(), piece.imposed_shown
+        told = shown is not None and now - max(shown, feed.fails_until) > KNOWN_AFTER and piece in feed.listed()
+        return told and not doubted
 
     def _not_stopped(self, attempt: int, what: str) -> None:
         """Promise 6: no switch is on under which this attempt's article stands on this account."""

@@ -346,6 +346,7 @@ class World:
         """The week, and the rest after it. Raises Broken."""
         for name, feed in self.sources.items():
             feed.failing = lambda feed=feed: feed.fails_until > self.clock.monotonic()  # type: ignore[misc]
+            feed.monotonic = self.clock.monotonic
             feed.meanwhile = self._slow_source
             self.story.tell("publisher", f"source {name}")
         for plan in self.week.articles:
@@ -485,6 +486,13 @@ class World:
             self.story.tell("publisher", f"article {piece.number} is now: {piece.headline}")
             self._poll_soon(piece.plan.source)
 
+    def _embargo(self) -> None:
+        piece = self._changes()
+        if piece is not None and piece.imposed is None:
+            piece.imposed = self.story.true() + timedelta(seconds=self.dice.number(600, 40_000))
+            self.story.tell("publisher", f"article {piece.number} is under embargo until {piece.imposed:%a %H:%M:%S}")
+            self._poll_soon(piece.plan.source)
+
     def _churn(self) -> None:
         name = self.dice.pick(sorted(self.sources))
         self.sources[name].ids += 1
@@ -590,6 +598,7 @@ _ACTS: dict[Act, Callable[[World], None]] = {
     Act.NETWORK_DOWN: World._network_down,
     Act.REMOVED: World._removed,
     Act.RETITLE: World._retitle,
+    Act.EMBARGO: World._embargo,
     Act.CHURN: World._churn,
     Act.WITHDRAW: World._withdraw,
     Act.FLOOD: World._flood,
