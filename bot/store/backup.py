@@ -19,7 +19,7 @@ from sqlalchemy import URL
 
 from bot.clock import Clock
 from bot.errors import StoreError
-from bot.store import deliveries
+from bot.store import accounts, deliveries
 from bot.store.engine import Store
 from bot.store.hold import Hold
 from bot.store.migrate import HEAD, migrate
@@ -153,7 +153,9 @@ def daily(store: Store, folder: Path, now: datetime) -> Path | None:
 def mark_restored(store: Store, stop: str, reason: str, who: str) -> None:
     """Stop everything and remember since when posts may be missing."""
     with store.read() as tx:
-        newest = deliveries.newest_change(tx) or tx.now
+        # A copy without any delivery tells nothing by them: since its accounts joined, anything may have gone out.
+        joined = [row.joined_at for row in accounts.all_accounts(tx).values()]
+        newest = deliveries.newest_change(tx) or min(joined, default=tx.now)
     store.commit(Stop(id=stop, scope=Scope.ALL, value="", reason=reason, who=who))
     store.commit(MarkRestored(newest))
 

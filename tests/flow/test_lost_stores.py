@@ -27,7 +27,7 @@ from bot.testing.newsroom import look, pass_time, settle_down
 from bot.testing.source import Scripted
 from tests.flow.apps import running
 from tests.flow.conftest import OpenHouse
-from tests.flow.ledger_check import faults
+from tests.flow.ledger_check import BY_HAND, faults
 from tests.flow.people import Person
 from tests.flow.stories import article
 
@@ -226,6 +226,21 @@ def test_what_a_person_let_go_after_the_backup_is_adopted_too(house: OpenHouse, 
     ]
     restore.run(desk.room, anyway=True)
     assert desk.states() == {(State.SENT, Reason.RESTORED): 1}
+
+
+def test_a_copy_from_before_the_first_post_reads_the_networks_back_to_when_its_accounts_joined(
+    house: OpenHouse,
+) -> None:
+    """Found by the simulation: such a copy had no newest change, and "an hour ago" missed what went out before."""
+    desk = house()
+    desk.clock.advance(60)
+    desk.server.posts.append(Published("p9", "1", "", article(1).link, BY_HAND, "", desk.clock.now()))
+    desk.clock.advance(3 * 3600)
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    desk.show(article(1))
+    restore.run(desk.room, anyway=True)
+    assert desk.states() == {(State.SENT, Reason.RESTORED): 1}
+    desk.server.posts[0].delivery = desk.all()[0].id
 
 
 def test_a_network_that_is_down_holds_nothing_it_could_still_read(house: OpenHouse) -> None:
