@@ -163,9 +163,15 @@ def _look(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: Account
         since = (delivery.doubted_at or attempt.started_at) - LOOK_SLACK
         try:
             earliest = min(since, attempt.started_at - (KNOWN if doubt.refused_as_known else LOOK_SLACK))
+            earliest -= max(
+                timedelta(0), newsroom.skew
+            )  # ahead of the network's clock, ours dated the attempt too late
             found = newsroom.safely(lambda: adapter.find(attempt.payload, attempt.key, earliest))
         except Exception as error:  # noqa: BLE001 -- whatever an adapter raises: we could not look, and stay in doubt
             _could_not_look(newsroom, row.name, attempt, error)
+            return False
+        if found is None and newsroom.parked_by_clock:
+            newsroom.last_look[attempt.id] = "Our clock and the network's disagree: what was read proves nothing."
             return False
     newsroom.crash("reconcile after look")
     settled = settle(doubt, found, newsroom.store.now())

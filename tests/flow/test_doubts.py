@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from pydantic import SecretStr
@@ -17,7 +19,7 @@ from bot.store.outcomes import Settle
 from bot.store.stops import Lift, Scope, Stop
 from bot.testing.clock import START, ManualClock
 from bot.testing.network import Fake, FakeOptions
-from bot.testing.network_server import FakeServer, Fault, Published
+from bot.testing.network_server import Answer, FakeServer, Fault, Published
 from bot.testing.newsroom import pass_time, settle_down
 from tests.flow.conftest import OpenHouse
 from tests.flow.ledger_check import BY_HAND
@@ -26,6 +28,7 @@ from tests.flow.stories import House, article
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 def only(house: House) -> Delivery:
@@ -368,6 +371,36 @@ def test_a_clock_that_is_minutes_ahead_takes_no_post_for_absent(
     desk.show(article(1))
     pass_time(desk.room, 12 * MINUTE, step=15 * SECOND)
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
+    assert len(desk.server.posts) == 1
+
+
+class Dated(FakeServer):
+    """A server that tells the true time in every answer."""
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        told = super().answer(method, target, headers, body)
+        told.headers["Date"] = format_datetime(self._clock.now().astimezone(UTC), usegmt=True)
+        return told
+
+
+def test_a_clock_that_was_hours_ahead_for_a_while_proves_nothing_absent(house: OpenHouse, clock: ManualClock) -> None:
+    """Found by the simulation: six hours ahead at the start, set right while the post waited for its resend; six hours
+    later its time came once more, and the look read from then."""
+    server = Dated(TrueTime(clock))
+    desk = house(server=server)
+    started = prepared(desk, article(1))
+    desk.server.faults.append(Fault.LOST_AFTER)
+    clock.step_wall(timedelta(seconds=1))
+    assert deliver.finish(desk.room, started, deliver.send(desk.room, started))
+    with desk.store.engine.begin() as connection:  # as if it had been begun by that clock
+        ahead = 6 * 3600 * 1_000_000
+        connection.exec_driver_sql(f"UPDATE attempts SET started_at = started_at + {ahead}")
+        connection.exec_driver_sql(f"UPDATE deliveries SET doubted_at = doubted_at + {ahead}")
+    clock.step_wall(6 * HOUR)
+    pass_time(desk.room, 5 * MINUTE, step=15 * SECOND)
+    clock.step_wall(-6 * HOUR)
+    pass_time(desk.room, 7 * HOUR, step=MINUTE)
+    assert only(desk).state in (State.SENT, State.HELD)
     assert len(desk.server.posts) == 1
 
 
