@@ -49,7 +49,7 @@ AHEAD = timedelta(minutes=10)
 #: A look at a source answers for it for half a minute; after that, and the time that it takes, what it shows is known.
 KNOWN_AFTER = 240.0
 #: A start is decided at most so many seconds before it is committed: its last look at the source lies between.
-DECIDED = 180.0
+DECIDED = 90.0
 
 
 class Broken(BaseException):
@@ -172,7 +172,8 @@ class Promises:
         steady = world.clock.monotonic() - self._set_at > DECIDED
         if due is None or (due > to_micros(wall) and steady):
             raise Broken(f"promise 3: {what} started before it was due")
-        if fresh is not None and doubted is None and to_micros(wall) > fresh:
+        decided = wall - timedelta(seconds=DECIDED)
+        if fresh is not None and doubted is None and to_micros(decided) > fresh:
             raise Broken(f"promise 2: {what} started, and is too old")
         piece = next((piece for piece in world.pieces if piece.number == article), None)
         if piece is None:
@@ -186,8 +187,8 @@ class Promises:
             ahead and piece.dated is not None and wall < piece.dated and steady and not again
         ):  # its date was there once already
             raise Broken(f"promise 3: {what} started before its date {piece.dated}")
-        local = wall.astimezone(ZoneInfo(plan.zone))
-        if pinned is None and any(_inside(span, local.time()) for span in plan.quiet):
+        local = decided.astimezone(ZoneInfo(plan.zone))
+        if pinned is None and steady and any(_inside(span, local.time()) for span in plan.quiet):
             raise Broken(f"promise 3: {what} started at {local:%H:%M:%S}, in its quiet hours")
 
     def _embargoed(self, piece: Piece, wall: datetime, again: bool, doubted: bool) -> bool:

@@ -364,7 +364,7 @@ class World:
 
     def _slow_source(self) -> None:
         if not self.over and self.dice.chance(self.week.slow):
-            self._while_waiting(self.dice.pick((2.0, 20.0, 130.0)))
+            self._while_waiting(self.dice.pick((2.0, 20.0, 29.0)))
 
     def _rest(self) -> None:
         """The adversary rests: the wire is sound, clocks are right, everybody is awake, every question is answered."""
