@@ -52,9 +52,14 @@ def decide(expected: Sequence[Expected], seen: Sequence[Seen] | None, now: datet
                     current=one.delivery, move=Move.FOUND, why=Why(Reason.RESTORED), who="wirepost", changes=changes
                 )
             )
-        elif seen is None and one.delivery.state is State.WAITING and one.delivery.ready_at <= now:
+        elif seen is None and one.delivery.state is State.WAITING and not _fixed_ahead(one.delivery, now):
             moves.append(MoveDelivery(current=one.delivery, move=Move.HOLD, why=Why(Reason.RESTORED), who="wirepost"))
     return tuple(moves)
+
+
+def _fixed_ahead(delivery: Delivery, now: datetime) -> bool:
+    """Is it under an embargo, or dated ahead? Then it can't be out. (A settle time proves nothing: it begins anew.)"""
+    return delivery.ready_why in (Reason.EMBARGO, Reason.FUTURE) and delivery.ready_at > now
 
 
 def _found(one: Expected, seen: Sequence[Seen]) -> Seen | None:

@@ -196,16 +196,20 @@ def test_what_was_due_on_a_network_that_cannot_be_read_is_held_after_a_restore(h
 
 def test_whatever_could_be_out_is_held_where_a_network_cannot_be_read(house: OpenHouse) -> None:
     """Planned long before the backup, for a slot after it: it may have gone out since, or been moved."""
-    slot = {"schedules": {"day": {"daily": ["23:00", "23:30"]}}, "routes": [{"name": "all", "schedule": "day"}]}
+    slot = {
+        "schedules": {"day": {"daily": ["23:00", "23:20", "23:40"]}},
+        "routes": [{"name": "all", "schedule": "day"}],
+    }
     desk = house(
         options={"one": FakeOptions(token=SecretStr("token-1"), find=False)}, rules=slot, max_age="24h", settle="1h"
     )
     desk.show(article(1))
     desk.clock.advance(2 * 60 * MINUTE)
-    desk.show(article(1), article(2))
+    embargoed = article(3, embargo_until=desk.clock.now() + timedelta(hours=3))
+    desk.show(article(1), article(2), embargoed)  # the second one's settle time began anew when it was seen once more
     restore.begin(desk.room, "an older store was put back", "wirepost")
     restore.run(desk.room, anyway=True)
-    assert desk.states() == {(State.HELD, Reason.RESTORED): 1, (State.WAITING, Reason.ROUTE): 1}
+    assert desk.states() == {(State.HELD, Reason.RESTORED): 2, (State.WAITING, Reason.ROUTE): 1}
 
 
 @pytest.mark.parametrize("state", [State.HELD, State.REJECTED, State.SKIPPED])
