@@ -33,6 +33,8 @@ LOOKS = (5.0, 30.0, 120.0, 600.0)
 # A post is read back so long after it was sent at the earliest, and within five minutes (pain P25).
 READ_BACK = timedelta(seconds=30)
 READ_BACK_WITHIN = timedelta(hours=24)
+# Refused as a duplicate: what is older than its attempt by more than this is somebody else's post.
+OURS = timedelta(minutes=2)
 # Refused as a duplicate: of what? A post of the last day at most (a person's own, pain P11), or a person looks.
 KNOWN = timedelta(hours=24)
 
@@ -72,7 +74,7 @@ def settle(doubt: Doubt, found: Receipt | None, now: datetime) -> Settle | None:
     """What a complete look means. None: look again later. Pure."""
     attempt, since = doubt.attempt, doubt.delivery.doubted_at or doubt.attempt.started_at
     if found is not None:
-        if doubt.refused_as_known and found.at is not None and found.at < min(since, attempt.started_at) - LOOK_SLACK:
+        if doubt.refused_as_known and found.at is not None and found.at < min(since, attempt.started_at) - OURS:
             why = Why(Reason.DUPLICATE_REJECTED, found.url or found.remote_id)
             return Settle(attempt=attempt, move=Move.RULED_OUT, why=why)
         return Settle(attempt=attempt, move=Move.FOUND, why=Why(Reason.SENT), receipt=found)

@@ -187,8 +187,10 @@ class Promises:
             ahead and piece.dated is not None and wall < piece.dated and steady and not again
         ):  # its date was there once already
             raise Broken(f"promise 3: {what} started before its date {piece.dated}")
-        local = decided.astimezone(ZoneInfo(plan.zone))
-        if pinned is None and steady and any(_inside(span, local.time()) for span in plan.quiet):
+        zone = ZoneInfo(plan.zone)
+        local, before = wall.astimezone(zone), decided.astimezone(zone)
+        shut = any(_inside(span, local.time()) and _inside(span, before.time()) for span in plan.quiet)
+        if pinned is None and steady and shut:
             raise Broken(f"promise 3: {what} started at {local:%H:%M:%S}, in its quiet hours")
 
     def _embargoed(self, piece: Piece, wall: datetime, again: bool, doubted: bool) -> bool:
