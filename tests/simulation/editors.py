@@ -14,6 +14,7 @@ from bot.desk import Act as DeskAct
 from bot.desk import Case
 from bot.errors import WirepostError
 from bot.flow.newsroom import Newsroom
+from bot.http import Door
 from bot.model import Delivery, Reason, Receipt, State
 from bot.store import articles as stored_articles
 from bot.store import deliveries as stored_deliveries
@@ -40,9 +41,11 @@ class Editors:
 
     def room(self) -> Newsroom:
         """The command line's own newsroom: another process on the same store."""
+        world = self.world
+        door = Door(world.clock, user_agent="Wirepost test", network_backend=world.server, resolve=world.server.resolve)
         return replace(
-            self.world.template_room(), worker="cli", in_flight=set(), looked={}, last_look={}, wake=lambda step: None,
-            crash=lambda point: None, orphans=frozenset(), _skews={},
+            world.template_room(), worker="cli", door=door, in_flight=set(), looked={}, last_look={}, ahead={},
+            wake=lambda step: None, crash=lambda point: None, orphans=frozenset(), _skews={},
         )  # fmt: skip
 
     def act(self) -> None:

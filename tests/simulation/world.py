@@ -373,6 +373,7 @@ class World:
         self.server.dead.clear()
         self.clock.step_wall(-self.drift)
         self.drift = timedelta(0)
+        self.promises.clock_was_set()
         self.story.tell("adversary", "rests")
         for feed in self.sources.values():
             feed.fails_until, feed.extra = 0.0, []
