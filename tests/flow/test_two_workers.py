@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.flow import deliver, discover, plan, schedule
+from bot.flow import check, deliver, discover, plan, schedule
 from bot.model import Reason, Why
 from bot.store import Store, accounts
 from bot.testing.clock import ManualClock
@@ -45,6 +45,7 @@ def test_p10_losing_a_race_for_an_account_times_nothing_anew(store: Store, clock
     """With four workers on an account's backlog, each lost race would else reckon all of its times again."""
     house = House(store, clock, "one")
     other = house.newsroom("worker-2")
+    check.run(other)  # nothing leaves a worker that has not asked the networks for the time yet
     house.source.show(*(article(n) for n in range(3)))
     discover.run(house.room, anyway=True)
     for step in (plan, schedule):
