@@ -152,7 +152,7 @@ def week(seed: int) -> Week:
     dice = Dice(seed)
     sources = ("main", "wire") if dice.chance(0.4) else ("main",)
     slotted = dice.chance(0.4)
-    accounts = tuple(_account(dice, number, slotted) for number in range(1, dice.weighted({2: 7, 3: 2, 4: 0.5}) + 1))
+    accounts = tuple(_account(dice, number, slotted) for number in range(1, dice.weighted({2: 8, 3: 1.5, 4: 0.3}) + 1))
     keys = dice.pick((None, None, HOUR, timedelta(days=400)))
     return Week(
         seed=seed,
@@ -196,7 +196,7 @@ def _account(dice: Dice, number: int, slotted: bool) -> AccountPlan:
 def _articles(dice: Dice, sources: tuple[str, ...]) -> tuple[ArticlePlan, ...]:
     """A few old ones, then the week's: alone, and in bursts."""
     times = [-dice.moment(timedelta(days=3)) for _ in range(dice.number(2, 5))]
-    wanted = dice.weighted({10: 4, 15: 4, 22: 2, 40: 0.3})
+    wanted = dice.weighted({8: 5, 12: 3, 20: 1, 45: 0.2})
     while len(times) < wanted:
         at = dice.moment(WEEK)
         times += [at + dice.seconds(0, 900) for _ in range(dice.weighted({1: 8, 2: 3, 5: 1, 9: 0.4}))]

@@ -137,7 +137,7 @@ class Editors:
         with self.world.store.read() as tx:
             stored = stored_articles.by_id(tx, one.article)
         number = number_in(stored.article.link) if stored is not None else None
-        identity = self.world.numbers.get(one.account)
+        identity = self.world.names[one.account]
         return [
             post
             for post in self.world.server.posts

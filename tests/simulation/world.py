@@ -90,6 +90,7 @@ class World:
         self.sources = {name: Feed(name) for name in week.sources}
         self.pieces: list[Piece] = []
         self.numbers = {f"desk{plan.number}": plan.number for plan in week.accounts}
+        self.names = dict(self.numbers)  # those of before a renaming, too: the same person behind another label
         self.editors = Editors(self)
         self.processes: list[Process] = []
         self.rooms: list[Newsroom] = []
@@ -534,7 +535,7 @@ class World:
     def _rename(self) -> None:
         old = self.dice.pick(sorted(self.numbers))
         number = self.numbers.pop(old)
-        self.numbers[f"{old}x"] = number
+        self.numbers[f"{old}x"] = self.names[f"{old}x"] = number
         self._settings()
         self.story.tell("ann", f"renames {old} to {old}x")
         for process in self.processes:
