@@ -197,7 +197,8 @@ def test_forecast_shows_planned_posts_and_free_slots(tmp_path: Path, read: Read)
     made = house(tmp_path)
     slots = '\n[schedules.peaks]\ndaily = ["07:15", "12:10", "19:00"]\n'
     text = made.config.read_text("utf-8")
-    made.config.write_text(text + 'schedule = "peaks"\n' + slots, encoding="utf-8")
+    # Fresh until the next slot, whatever the hour at which this runs.
+    made.config.write_text(text + 'schedule = "peaks"\nmax_age = "1d"\n' + slots, encoding="utf-8")
     made.story("Mayor opens harbour bridge")
     made.one_pass()
     found = read(made, "forecast", "--days", "1", "--json")

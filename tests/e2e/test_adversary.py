@@ -111,7 +111,7 @@ def test_p02_where_absence_proves_nothing_a_lost_post_is_held_and_never_sent_aga
 
 
 #: Seed, kills, articles: one short life in the suite; ten long ones, with keys and without, are the 1,000 of the soak.
-LIVES = [(0, 8, 50), *(pytest.param(seed, 50, 60, marks=pytest.mark.soak) for seed in range(1, 11))]
+LIVES = [(0, 4, 30), *(pytest.param(seed, 50, 60, marks=pytest.mark.soak) for seed in range(1, 11))]
 
 
 @pytest.mark.parametrize("keys", [True, False], ids=["keys honoured", "keys ignored"])
