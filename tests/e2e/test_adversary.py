@@ -65,7 +65,9 @@ def limits_between(plan: Plan, every: int, most: int) -> Plan:
     return both
 
 
-def stop(child: subprocess.Popen[str], folder: Path) -> None:
+def stop(child: subprocess.Popen[str], folder: Path, starts: int = 1) -> None:
+    # A process that is only just starting has no handler for the signal yet.
+    eventually(lambda: log_of(folder).count('"started"') >= starts, lambda: log_of(folder)[-3000:], LONG)
     child.send_signal(signal.SIGTERM)
     assert child.wait(60) == 0, log_of(folder)[-2000:]
 
@@ -139,7 +141,7 @@ def test_p03_killed_with_9_again_and_again_and_replies_lost_besides(
                 child.send_signal(signal.SIGKILL)
         with running(tmp_path, **secrets) as child:
             until_all_sent(store_at(tmp_path), tmp_path, wanted)
-            stop(child, tmp_path)
+            stop(child, tmp_path, kills + 1)
         assert verdict(standing(server), accounts, range(articles)) == exactly(wanted)
 
 
