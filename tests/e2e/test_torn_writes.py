@@ -76,7 +76,10 @@ def tear(folder: Path, random: SeededRandom) -> None:
 
 @pytest.mark.parametrize(
     ("seed", "kills", "articles"),
-    [(0, 4, 16), *(pytest.param(seed, 50, 100, marks=pytest.mark.soak) for seed in range(1, 5))],
+    [
+        pytest.param(0, 20, 60, marks=pytest.mark.soak),
+        *(pytest.param(seed, 50, 100, marks=pytest.mark.soak) for seed in range(1, 5)),
+    ],
 )
 def test_p103_killed_while_writing_every_file_is_whole_at_the_next_start(
     tmp_path: Path, seed: int, kills: int, articles: int
