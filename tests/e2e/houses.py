@@ -135,5 +135,5 @@ def unfinished(store: Store, wanted: int) -> str:
 def until_all_sent(url: str, folder: Path, wanted: int, within: float = LONG) -> None:
     """Wait until the store knows every delivery as sent."""
     with opened(url) as store:
-        left: Callable[[], str] = lambda: unfinished(store, wanted)  # noqa: E731
+        left: Callable[[], str] = lambda: unfinished(store, wanted)  # noqa: E731 -- one expression, asked twice
         eventually(lambda: not left(), lambda: f"{left()}\n{log_of(folder)[-3000:]}", within, every=0.25)

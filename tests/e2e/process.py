@@ -54,7 +54,7 @@ def command(*words: str) -> list[str]:
 
 
 def environment(**more: str) -> Mapping[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WIREPOST_")}  # noqa: TID251
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WIREPOST_")}  # noqa: TID251 -- a child process gets the environment of its parent
     return {**kept, "PYTHONPATH": str(ROOT), **more}
 
 

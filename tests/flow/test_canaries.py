@@ -101,7 +101,7 @@ def test_p118_no_secret_in_logs_store_metrics_or_alerts(
     rules = editorial({"one": {"network": name}}, defaults={**AT_ONCE, "first_look": "all", "near_duplicate": "warn"})
     room = newsroom(store, clock, rules, network=network, options={"one": options})
     room.door = Door(clock, user_agent="Wirepost test")
-    room.sources["main"].show(*(article(n) for n in range(8)))  # type: ignore[attr-defined]
+    room.sources["main"].show(*(article(n) for n in range(8)))
     look(room)
     pass_time(room, timedelta(hours=2), step=timedelta(minutes=4))
 

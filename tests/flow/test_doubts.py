@@ -416,7 +416,7 @@ def test_a_post_on_the_wire_is_recorded_though_its_account_left_the_settings(hou
     assert deliver.hand_over(desk.room, started, result) is None
     assert desk.room.in_flight == set()
     with desk.store.read() as tx:
-        assert deliveries.by_id(tx, started.delivery.id).state is State.SENT  # type: ignore[union-attr]
+        assert deliveries.by_id(tx, started.delivery.id).state is State.SENT
 
 
 def test_what_has_not_left_does_not_leave_for_an_account_that_left_the_settings(house: OpenHouse) -> None:

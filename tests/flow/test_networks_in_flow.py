@@ -124,7 +124,7 @@ def room_of(sqlite_store: Store, clock: ManualClock) -> Iterator[Rooms]:
 
 
 def show(room: Newsroom, *articles: Any) -> None:
-    room.sources["main"].show(*articles)  # type: ignore[attr-defined]
+    room.sources["main"].show(*articles)
     look(room)
 
 

@@ -48,7 +48,7 @@ def test_p29_one_source_that_raises_and_one_that_is_empty_delay_no_other(
     scripts["s00"].error = Unreachable("connection reset")
     for name, script in scripts.items():
         if name not in ("s00", "s01"):
-            script.show(*of(name, 1))  # type: ignore[arg-type]
+            script.show(*of(name, 1))
     before = {name: script.looks for name, script in scripts.items()}
     pass_time(room, 5 * MINUTE + 30 * SECOND, step=30 * SECOND)  # the interval and 10 %
     polled = [name for name, script in scripts.items() if script.looks > before[name]]
@@ -62,7 +62,7 @@ def test_p29_one_source_that_raises_and_one_that_is_empty_delay_no_other(
 )
 def test_p29_a_source_in_trouble_is_noted_and_its_state_kept(house: OpenHouse, error: Exception) -> None:
     desk = house()
-    desk.source.error = error  # type: ignore[assignment]
+    desk.source.error = error
     look(desk.room)
     with desk.store.read() as tx:
         (row,) = sources.all_sources(tx)

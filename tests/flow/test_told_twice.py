@@ -64,7 +64,7 @@ def copied(one: Article, **more: object) -> Article:
     """The same article as the wire has it."""
     from dataclasses import replace
 
-    return replace(one, source="wire", guid=f"wire-{one.guid}", **more)  # type: ignore[arg-type]
+    return replace(one, source="wire", guid=f"wire-{one.guid}", **more)
 
 
 WAYS = [

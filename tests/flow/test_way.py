@@ -21,7 +21,7 @@ def article(number: int = 1, **more: object) -> Article:
         "link": f"https://www.example.com/news/{number}",
         **more,
     }
-    return Article(**fields)  # type: ignore[arg-type]
+    return Article(**fields)
 
 
 HEADLINES = ("Rail strike is off", "Court rules on levy", "Mayor opens harbour bridge", "Storm closes coastal road")
@@ -39,7 +39,7 @@ def test_an_article_goes_out_once_on_each_account(store: Store, clock: ManualClo
     source = room.sources["main"]
     look(room)
     clock.advance(60)
-    source.show(article(1))  # type: ignore[attr-defined]
+    source.show(article(1))
     look(room)
     assert [post.account for post in server.visible()] == ["1", "2"]
     assert all_of(store) == [("one", State.SENT, Reason.SENT), ("two", State.SENT, Reason.SENT)]
@@ -71,7 +71,7 @@ def test_a_lost_answer_is_looked_up_and_never_resent_blindly(store: Store, clock
     look(room)
     clock.advance(60)
     server.faults.append(fault)
-    room.sources["main"].show(article(1))  # type: ignore[attr-defined]
+    room.sources["main"].show(article(1))
     look(room)
     assert all_of(store) == [("one", State.UNKNOWN, Reason.LOST_REPLY)]
     pass_time(room, timedelta(minutes=5))
@@ -87,7 +87,7 @@ def test_a_lost_answer_is_looked_up_and_never_resent_blindly(store: Store, clock
 def test_first_look_is_a_baseline(store: Store, clock: ManualClock) -> None:
     server = FakeServer(clock)
     room = newsroom(store, clock, editorial({"one": {}}), server=server)
-    room.sources["main"].show(*(article(n) for n in range(500)))  # type: ignore[attr-defined]
+    room.sources["main"].show(*(article(n) for n in range(500)))
     look(room)
     settle_down(room)
     assert server.visible() == []
@@ -103,9 +103,9 @@ def test_a_folder_that_is_still_being_filled_has_no_first_look_yet(store: Store,
     room = newsroom(store, clock, rules, server=server)
     source = room.sources["main"]
     all_at_once = source.fetch
-    source.fetch = lambda *parts: Batch(cursor={}, partial=True, next_in=2.0)  # type: ignore[method-assign]
+    source.fetch = lambda *parts: Batch(cursor={}, partial=True, next_in=2.0)
     look(room)
-    source.fetch = all_at_once  # type: ignore[method-assign]
-    source.show(*(article(n) for n in range(30)))  # type: ignore[attr-defined]
+    source.fetch = all_at_once
+    source.show(*(article(n) for n in range(30)))
     pass_time(room, timedelta(seconds=5), step=timedelta(seconds=1))
     assert len(server.visible()) == 30

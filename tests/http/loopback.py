@@ -134,7 +134,7 @@ class Street(httpcore.NetworkBackend):
         self.wanted: list[tuple[str, int]] = []
         self._real = httpcore.SyncBackend()
 
-    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):  # type: ignore[no-untyped-def]
+    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
         self.wanted.append((host, port))
         if (host, port) not in self.houses:
             raise httpcore.ConnectError("no such house")
@@ -149,4 +149,4 @@ def drop(peer: socket.socket, request: bytes) -> bool:
 def attempt(door: Door, clock: Clock, **more: object) -> Http:
     """The door for an attempt that began just now, private addresses allowed."""
     wanted = {"started_wall": clock.now(), "started_monotonic": clock.monotonic(), "allow_private": True, **more}
-    return door.publishing(**wanted)  # type: ignore[arg-type]
+    return door.publishing(**wanted)

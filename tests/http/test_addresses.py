@@ -76,7 +76,7 @@ def test_p115_redirects_reach_no_private_socket(hops: int, clock: ManualClock) -
     """Each hostile address at the end of a chain of 1 to 5 honest hops, for a source of either permission."""
     ends = iter(())
 
-    def hop(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def hop(peer, request) -> bool:
         path = request.split(b" ")[1]
         step = int(path.rpartition(b"/")[2])
         location = f"http://public{step}.example.com/{step - 1}" if step > 1 else next(ends)
@@ -128,7 +128,7 @@ def test_p116_of_a_mixed_answer_only_the_public_address_is_used(clock: ManualClo
 
 
 @given(st.ip_addresses())
-def test_no_special_address_counts_as_public(address) -> None:  # type: ignore[no-untyped-def]
+def test_no_special_address_counts_as_public(address) -> None:
     special = (
         address.is_private or address.is_loopback or address.is_link_local or address.is_multicast
         or address.is_reserved or address.is_unspecified
@@ -249,7 +249,7 @@ def openers(place: str, tree: ast.AST) -> Iterator[str]:
             for opener, (parts, allowed) in OPENERS.items():
                 whole = not parts and (name == opener or name.startswith(opener + "."))
                 if place not in allowed and (whole or name in {f"{opener}.{part}" for part in parts}):
-                    yield f"{place}:{node.lineno}: {name}"  # type: ignore[attr-defined]
+                    yield f"{place}:{node.lineno}: {name}"
 
 
 def test_p117_one_module_opens_connections() -> None:

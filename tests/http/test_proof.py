@@ -45,12 +45,12 @@ def test_a_publish_and_its_whole_answer(door: Door, clock: ManualClock) -> None:
     assert f"content-length: {len(body)}" in lines
 
 
-def cut(peer, request) -> bool:  # type: ignore[no-untyped-def]
+def cut(peer, request) -> bool:
     reset(peer)
     return False
 
 
-def short(peer, request) -> bool:  # type: ignore[no-untyped-def]
+def short(peer, request) -> bool:
     peer.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"id":')
     return False
 
@@ -117,7 +117,7 @@ def test_p05_send_by_is_checked_at_the_first_write_by_both_local_clocks(asleep: 
     class Sleepy(Street):
         """The worker is suspended while it connects: after every check that could be made before."""
 
-        def connect_tcp(self, *args, **more):  # type: ignore[no-untyped-def]
+        def connect_tcp(self, *args, **more):
             stream = super().connect_tcp(*args, **more)
             if asleep == "wall only":
                 clock.step_wall(10.5)
@@ -171,7 +171,7 @@ def test_idleness_is_judged_at_each_use_not_only_when_all_are_looked_through(doo
 def test_a_connection_that_the_server_closed_is_not_written_to(door: Door, clock: ManualClock) -> None:
     closed = threading.Event()
 
-    def once(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def once(peer, request) -> bool:
         peer.sendall(reply())
         peer.close()
         closed.set()
@@ -208,7 +208,7 @@ def test_what_was_opened_under_a_permission_is_not_shared_with_a_request_without
 
 
 def test_twelve_threads_share_one_door(door: Door, clock: ManualClock) -> None:
-    def echo(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def echo(peer, request) -> bool:
         peer.sendall(reply(request.partition(b"\r\n\r\n")[2]))
         return True
 
@@ -235,7 +235,7 @@ def test_twelve_threads_share_one_door(door: Door, clock: ManualClock) -> None:
 # -- deadlines ------------------------------------------------------------------------------------------------------
 
 
-def dripping(peer, request) -> bool:  # type: ignore[no-untyped-def]
+def dripping(peer, request) -> bool:
     peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     stop = threading.Event()
     for _ in range(1000):
@@ -257,7 +257,7 @@ def test_a_silent_server_is_cut_at_the_total_deadline() -> None:
     clock = SystemClock()
     never = threading.Event()
 
-    def silent(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def silent(peer, request) -> bool:
         never.wait(5)
         return False
 
@@ -271,7 +271,7 @@ def test_a_server_that_stops_reading_is_cut_too() -> None:
     clock = SystemClock()
     never = threading.Event()
 
-    def deaf(peer):  # type: ignore[no-untyped-def]
+    def deaf(peer):
         never.wait(5)
         return peer
 
@@ -331,7 +331,7 @@ def test_bodies_of_each_kind(door: Door, clock: ManualClock) -> None:
 def test_an_early_answer_to_a_long_body_is_still_read(clock: ManualClock) -> None:
     """A server may refuse before it read all: its answer counts, not the broken pipe."""
 
-    def hasty(peer):  # type: ignore[no-untyped-def]
+    def hasty(peer):
         peer.recv(100)
         peer.sendall(reply(status="413 Too Large"))
         whole_request(peer)
@@ -362,7 +362,7 @@ def test_p03_every_fault_point_is_where_it_says(point: str, seen: int, clock: Ma
 
     arrived = threading.Event()
 
-    def handle(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def handle(peer, request) -> bool:
         arrived.set()
         peer.sendall(reply())
         return True
@@ -381,7 +381,7 @@ def test_p03_every_fault_point_is_where_it_says(point: str, seen: int, clock: Ma
 
 def test_an_error_that_nobody_expected_is_sorted_by_the_first_byte_too(clock: ManualClock) -> None:
     class Odd(httpcore.NetworkBackend):
-        def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):  # type: ignore[no-untyped-def]
+        def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
             raise ZeroDivisionError("canary")
 
     with (

@@ -58,7 +58,7 @@ def test_p73_an_honest_feed_of_22_mb_passes_a_raised_cap(door: Door) -> None:
 
 
 def test_an_endless_answer_stops_at_the_cap(door: Door) -> None:
-    def endless(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def endless(peer, request) -> bool:
         peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
             peer.sendall(b"x" * 65536)
@@ -108,7 +108,7 @@ def test_codings_stacked_or_unknown_are_refused() -> None:
 
 
 def test_redirects_are_followed_as_far_as_asked_and_told(door: Door) -> None:
-    def hop(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def hop(peer, request) -> bool:
         step = int(request.split(b" ")[1].rpartition(b"/")[2])
         if step == 0:
             peer.sendall(reply(b"there"))
@@ -130,7 +130,7 @@ def test_redirects_are_followed_as_far_as_asked_and_told(door: Door) -> None:
 
 
 def test_credentials_stay_with_their_host() -> None:
-    def away(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def away(peer, request) -> bool:
         host = "a" if b"/again" not in request else "b"
         path = "again" if host == "a" else "end"
         peer.sendall(
@@ -165,7 +165,7 @@ def test_a_login_in_the_address_becomes_a_header_and_is_never_told(door: Door) -
 
 
 def test_a_login_in_the_address_survives_a_redirect_on_its_own_host(door: Door) -> None:
-    def moved(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def moved(peer, request) -> bool:
         peer.sendall(reply(b"") if b"/new" in request else reply(status="301 Moved", headers={"Location": "/new"}))
         return True
 
@@ -175,7 +175,7 @@ def test_a_login_in_the_address_survives_a_redirect_on_its_own_host(door: Door) 
 
 
 def test_head_and_304_have_no_body_and_keep_the_connection(door: Door) -> None:
-    def handle(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def handle(peer, request) -> bool:
         if request.startswith(b"HEAD"):
             peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\nContent-Encoding: gzip\r\n\r\n")
         elif b"if-none-match" in request:

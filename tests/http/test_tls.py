@@ -50,7 +50,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def wrapped(certificate: Path):  # type: ignore[no-untyped-def]
+def wrapped(certificate: Path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return lambda peer: context.wrap_socket(peer, server_side=True)
@@ -79,7 +79,7 @@ def test_tls_is_verified_and_its_failure_is_proof(certificate: Path, clock: Manu
 
 
 def test_a_reset_inside_tls_is_doubt_and_a_plain_server_is_proof(certificate: Path, clock: ManualClock) -> None:
-    def deaf_to_tls(peer):  # type: ignore[no-untyped-def]
+    def deaf_to_tls(peer):
         peer.recv(100)
         peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         return peer
@@ -104,11 +104,11 @@ def test_a_reset_inside_tls_is_doubt_and_a_plain_server_is_proof(certificate: Pa
 
 
 def test_a_proxys_connect_is_no_first_byte(certificate: Path, clock: ManualClock) -> None:
-    def refuse(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def refuse(peer, request) -> bool:
         peer.sendall(reply(status="502 Bad Gateway"))
         return False
 
-    def die(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def die(peer, request) -> bool:
         peer.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
         return False
 
@@ -126,7 +126,7 @@ def test_a_proxys_connect_is_no_first_byte(certificate: Path, clock: ManualClock
 def test_through_a_proxy_the_request_itself_is_the_first_byte(certificate: Path, clock: ManualClock) -> None:
     context = wrapped(certificate)
 
-    def tunnel(peer, request) -> bool:  # type: ignore[no-untyped-def]
+    def tunnel(peer, request) -> bool:
         peer.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
         inner = context(peer)
         try:

@@ -146,7 +146,7 @@ def _articles(look: Sequence[dict[str, Any]]) -> Iterator[Article]:
 def _work(room: Newsroom, clock: ManualClock, looks: Sequence[list[Article]], scenario: dict[str, Any]) -> None:
     """Each look shows what the source has then; between two of them, and after the last, time goes by."""
     for shown in looks:
-        room.sources["main"].show(*shown)  # type: ignore[attr-defined]
+        room.sources["main"].show(*shown)
         discover.run(room, anyway=True)
         _settle(room, scenario.get("threads", False))
         left = scenario["for"] / len(looks)

@@ -23,7 +23,7 @@ class Child:
     """The fork server."""
 
     def __init__(self) -> None:
-        path = {**os.environ, "PYTHONPATH": str(ROOT)}  # noqa: TID251
+        path = {**os.environ, "PYTHONPATH": str(ROOT)}  # noqa: TID251 -- a child process gets the environment of its parent
         command = [sys.executable, str(Path(__file__).with_name("child.py"))]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=path, text=True, cwd=ROOT

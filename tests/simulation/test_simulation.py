@@ -74,7 +74,7 @@ def test_the_weeks_are_weeks_in_which_much_goes_out_and_much_goes_wrong(ground: 
 
 def simulated(seed: int, hash_seed: str) -> str:
     """`make simulate SEEDS=1 FROM=seed`, with the story."""
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}  # noqa: TID251
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}  # noqa: TID251 -- a child process gets the environment of its parent
     command = [sys.executable, "-m", "tests.simulation", "--seeds", "1", "--from", str(seed), "--story"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=True)
     return done.stdout

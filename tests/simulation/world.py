@@ -201,7 +201,7 @@ class World:
 
     def turn_later(self, process: Process, seconds: float) -> None:
         process.turn_at = self.clock.monotonic() + seconds
-        self.later(seconds, process, lambda at=process.turn_at: self._turn(process, at))  # type: ignore[misc]
+        self.later(seconds, process, lambda at=process.turn_at: self._turn(process, at))
 
     def _turn(self, process: Process, at: float) -> None:
         if process.turn_at == at:  # else another turn was planned since
@@ -346,7 +346,7 @@ class World:
     def live(self) -> None:
         """The week, and the rest after it. Raises Broken."""
         for name, feed in self.sources.items():
-            feed.failing = lambda feed=feed: feed.fails_until > self.clock.monotonic()  # type: ignore[misc]
+            feed.failing = lambda feed=feed: feed.fails_until > self.clock.monotonic()
             feed.monotonic = self.clock.monotonic
             feed.meanwhile = self._slow_source
             self.story.tell("publisher", f"source {name}")
@@ -354,11 +354,11 @@ class World:
             if plan.at < 0:
                 self._publish(plan)
             else:
-                self.later(plan.at, None, lambda plan=plan: self._publish(plan))  # type: ignore[misc]
+                self.later(plan.at, None, lambda plan=plan: self._publish(plan))
         for _ in range(self.week.workers):
             self._start_process()
         for at, act in self.week.acts:
-            self.later(at, None, lambda act=act: self._act(act))  # type: ignore[misc]
+            self.later(at, None, lambda act=act: self._act(act))
         self._run_until(self.clock.monotonic() + WEEK.total_seconds())
         self._rest()
         self.promises.at_the_end()
@@ -426,7 +426,7 @@ class World:
         """A post begins or goes on in so many seconds: what lies in wait for one happens before that."""
         armed, self.armed = self.armed, []
         for act in armed:
-            self.later(self.dice.seconds(0, wait), None, lambda act=act: self._strike(act))  # type: ignore[misc]
+            self.later(self.dice.seconds(0, wait), None, lambda act=act: self._strike(act))
 
     def _living(self) -> Process | None:
         living = [process for process in self.processes if process.alive]
@@ -540,7 +540,7 @@ class World:
         self.story.tell("ann", f"renames {old} to {old}x")
         for process in self.processes:
             if process.alive:
-                self.later(self.dice.seconds(0, 30), process, lambda process=process: self._reload(process))  # type: ignore[misc]
+                self.later(self.dice.seconds(0, 30), process, lambda process=process: self._reload(process))
 
     def _copy(self) -> None:
         """A copy of the store is made now, and put back some time."""
@@ -549,7 +549,7 @@ class World:
         self.later(self.dice.pick((900.0, 9000.0, 90_000.0)), None, lambda: self._put_back(copy, last))
 
     def _last_attempt(self) -> int:
-        return self.peek.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]  # type: ignore[no-any-return]
+        return self.peek.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
 
     def _put_back(self, copy: Path, last: int) -> None:
         """Everything stops, the older store takes the place of the newer one, and workers begin again.

@@ -79,7 +79,7 @@ def test_p70_what_is_no_date_is_none_and_never_today(raw: str) -> None:
 
 def test_dates_of_toml_are_taken_as_they_are() -> None:
     assert read_date(date(2026, 11, 24), ROME) == datetime(2026, 11, 23, 23, tzinfo=UTC)
-    assert read_date(datetime(2026, 11, 24, 10), ROME) == datetime(2026, 11, 24, 9, tzinfo=UTC)  # noqa: DTZ001
+    assert read_date(datetime(2026, 11, 24, 10), ROME) == datetime(2026, 11, 24, 9, tzinfo=UTC)  # noqa: DTZ001 -- dates without a zone are what is read here
     assert read_date(datetime(2026, 11, 24, 10, tzinfo=UTC), ROME) == datetime(2026, 11, 24, 10, tzinfo=UTC)
     assert read_date(True, ROME) is None
     assert read_date(None, ROME) is None
@@ -93,7 +93,7 @@ def test_p70_a_date_beyond_reason_counts_as_none() -> None:
     assert sane(tomorrow, NOW) == tomorrow
 
 
-@given(st.datetimes(datetime(1995, 1, 2), datetime(2030, 1, 1)), st.integers(-12, 14))  # noqa: DTZ001
+@given(st.datetimes(datetime(1995, 1, 2), datetime(2030, 1, 1)), st.integers(-12, 14))  # noqa: DTZ001 -- dates without a zone are what is read here
 def test_any_instant_is_read_back_from_either_form(naive: datetime, hours: int) -> None:
     moment = naive.replace(microsecond=0, tzinfo=UTC)
     local = moment + timedelta(hours=hours)

@@ -125,7 +125,7 @@ def test_a_key_once_given_is_never_taken_by_a_claim(store: Store) -> None:
         lock = ""
 
         def apply(self, tx: object) -> None:
-            identity.claim_keys(tx, [(link_of(1), "thief"), (link_of(7), "first"), (link_of(7), "second")])  # type: ignore[arg-type]
+            identity.claim_keys(tx, [(link_of(1), "thief"), (link_of(7), "first"), (link_of(7), "second")])
 
     store.commit(Claim())
     assert owners(store, 1) == before == {"a"}

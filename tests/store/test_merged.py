@@ -60,15 +60,15 @@ def test_a3_the_same_through_the_whole_flow(store: Store, clock: ManualClock) ->
     clock.advance(60)
     server.faults.append(Fault.LOST_BEFORE)
     first = Article(source="main", guid="g1", headline="Rail strike is off", link=one)
-    source.show(first)  # type: ignore[attr-defined]
+    source.show(first)
     look(room)
     clock.advance(1)
     second = Article(source="main", guid="g2", headline="Court rules on levy", link=two)
-    source.show(first, second)  # type: ignore[attr-defined]
+    source.show(first, second)
     look(room)
     assert len(server.visible()) == 1
     both = Article(source="main", guid="g2", headline="Court rules on levy", link=two, aliases=(one,))
-    source.show(first, both)  # type: ignore[attr-defined]
+    source.show(first, both)
     look(room)
     pass_time(room, timedelta(minutes=10))
     with store.read() as tx:

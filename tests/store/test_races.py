@@ -40,7 +40,7 @@ class Racers:
     """Several processes that wait for orders."""
 
     def __init__(self) -> None:
-        path = {**os.environ, "PYTHONPATH": str(ROOT)}  # noqa: TID251
+        path = {**os.environ, "PYTHONPATH": str(ROOT)}  # noqa: TID251 -- a child process gets the environment of its parent
         command = [sys.executable, "-m", "tests.store.racer"]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._processes = [subprocess.Popen(command, env=path, cwd=ROOT, **pipes) for _ in range(RACERS)]

@@ -16,7 +16,7 @@ HERE = ((Scope.ACCOUNT, "desk"), (Scope.SOURCE, "main"))
 
 
 def stop(store: Store, identity: str, scope: Scope = Scope.ALL, value: str = "", **more: object) -> None:
-    store.commit(Stop(id=identity, scope=scope, value=value, **{"reason": "", "who": "ann", **more}))  # type: ignore[arg-type]
+    store.commit(Stop(id=identity, scope=scope, value=value, **{"reason": "", "who": "ann", **more}))
 
 
 def on(store: Store) -> list[str]:

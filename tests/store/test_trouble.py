@@ -139,7 +139,7 @@ def test_p111_a_full_disk_refuses_before_anything_is_sent_and_goes_on_afterwards
     @event.listens_for(store.engine, "begin")
     def limit(connection: object) -> None:
         most = pages + 1 if full["on"] else 1_000_000
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {most}")  # type: ignore[attr-defined]
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {most}")
 
     big = {"words": "x" * 100_000}
     with pytest.raises(StoreError, match="the disk is full"):

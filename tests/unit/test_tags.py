@@ -72,7 +72,7 @@ def test_p52_any_text_is_one_valid_tag_or_none(text: str) -> None:
 def article(**values: object) -> Article:
     """An article with the given fields."""
     fields = {"source": "s", "guid": "g", "headline": "Minister visits Paris", **values}
-    return Article(**fields)  # type: ignore[arg-type]
+    return Article(**fields)
 
 
 def tags(rules: TagRules, limits: Limits = X, **values: object) -> tuple[str, ...]:
