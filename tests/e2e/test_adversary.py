@@ -116,7 +116,9 @@ def test_p02_where_absence_proves_nothing_a_lost_post_is_held_and_never_sent_aga
 LIVES = [(0, 4, 30), *(pytest.param(seed, 50, 60, marks=pytest.mark.soak) for seed in range(1, 11))]
 
 
-@pytest.mark.parametrize("keys", [True, False], ids=["keys honoured", "keys ignored"])
+@pytest.mark.parametrize(
+    "keys", [pytest.param(True, marks=pytest.mark.soak, id="keys honoured"), pytest.param(False, id="keys ignored")]
+)
 @pytest.mark.parametrize(("seed", "kills", "articles"), LIVES)
 def test_p03_killed_with_9_again_and_again_and_replies_lost_besides(
     tmp_path: Path, keys: bool, seed: int, kills: int, articles: int

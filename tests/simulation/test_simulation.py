@@ -67,7 +67,7 @@ def test_the_weeks_are_weeks_in_which_much_goes_out_and_much_goes_wrong(ground: 
     """A simulation in which nothing happens keeps every promise."""
     ended = [lived(seed, ground) for seed in range(1, 9)]
     told = "\n".join(one.story for one in ended)
-    assert sum(one.posts for one in ended) > 150
+    assert sum(one.posts for one in ended) > 80  # ten a week; the weeks are small, so that there can be many
     for happened in ("dies at", "clock is set", "stops", "unknown → sent", "unknown → waiting", "sleeps", "in again"):
         assert happened in told, happened
 
