@@ -30,11 +30,11 @@ from bot.model import Attempt, Delivery, Move, Outcome, Pending, Reason, Receipt
 from bot.networks.base import Network, only_send_errors
 from bot.rules.compose import BadTemplate, CannotFit
 from bot.rules.freshness import before_account
-from bot.store import Both
 from bot.store import deliveries as stored_deliveries
 from bot.store.accounts import AccountRow, may_try
 from bot.store.attempts import Refused, Start
 from bot.store.deliveries import ChangeDelivery, MarkDirty, MoveDelivery
+from bot.store.handover import HandOver
 from bot.store.outcomes import Finish, Settle
 
 log = events("deliver")
@@ -341,7 +341,7 @@ def hand_over(newsroom: Newsroom, started: Started, result: Receipt | Pending | 
     if ready is None:
         _ended(newsroom, started, verdict, newsroom.store.commit(outcome))
         return start(newsroom, account)
-    moved, begun = newsroom.store.commit(Both(outcome, ready.intent))
+    moved, begun = newsroom.store.commit(HandOver(outcome, ready.intent))
     next_one = _begun(newsroom, ready, begun)
     _ended(newsroom, started, verdict, moved)
     return next_one

@@ -178,13 +178,15 @@ def pacing_at(timing: Timing, now: datetime, *, pinned: bool, over_cap: bool) ->
     month = now.strftime("%Y-%m")
     if pinned:
         return Pacing(month=month, budget=timing.budget)
+    caps = limits_at(timing, now, hard_only=over_cap)
+    if caps == Limits(None, None, None):
+        return Pacing(gap=timing.gap, month=month, budget=timing.budget)
     local = now.astimezone(timing.zone)
     begins = {
         "hour": local.replace(minute=0, second=0, microsecond=0),
         "day": local.replace(hour=0, minute=0, second=0, microsecond=0),
         "month": local.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
     }
-    caps = limits_at(timing, now, hard_only=over_cap)
     windows = tuple(
         (begins[name], most)
         for name, most in (("hour", caps.hour), ("day", caps.day), ("month", caps.month))

@@ -7,6 +7,7 @@ story does not already occupy the account. Everything that moves a delivery afte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -114,7 +115,7 @@ class Start:
         stop = stopped_by(tx, self.scopes)
         if stop is not None:
             return Refused(Why(Reason.STOPPED, str(stop)), stop=stop)
-        begun = self._row(tx)
+        begun = self.row(tx)
         inserted = _BEGIN.row(tx, begun)
         if inserted is None:
             return Refused(moved=True)  # somebody is in flight for this identity
@@ -130,8 +131,7 @@ class Start:
         charge(tx, self.identity, self.pacing.month, Decimal(self.payload.cost))
         if self.trial:
             put_off_trial(tx, self.current.account)
-        kept = {name: begun[name] for name in _AS_STORED}
-        return Attempt(id=number, payload=self.payload, **kept)
+        return self.attempt(number, begun)
 
     def _account_refuses(self, tx: Tx) -> Refused | None:
         """Lock the account row: from here on nobody else starts on this account."""
@@ -169,7 +169,12 @@ class Start:
             return Refused(moved=True)
         return Refused(Why(Reason.SAME_LINK), taken_by=None if holder is None else holder.attempt)
 
-    def _row(self, tx: Tx) -> dict[str, Any]:
+    def attempt(self, number: int, row: Mapping[str, Any]) -> Attempt:
+        """The attempt that was begun with this row."""
+        return Attempt(id=number, payload=self.payload, **{name: row[name] for name in _AS_STORED})
+
+    def row(self, tx: Tx) -> dict[str, Any]:
+        """The attempt's row, without its number."""
         return {
             "delivery": self.current.id,
             "account": self.current.account,
@@ -211,25 +216,28 @@ _OCCUPY = Prepared.insert(occupied)
 _NOW = bindparam("now", type_=Instant)
 
 
-def _account_that(breaker: ColumnElement[bool]) -> Prepared:
-    """Lock the row of an account that may post, its breaker being so."""
-    return Prepared(
-        select(accounts.c.name)
-        .where(
-            accounts.c.name == bindparam("is_name"),
-            accounts.c.identity == bindparam("is_identity"),
-            accounts.c.live_since.is_not(None),
-            breaker,
-            accounts.c.token_over_at.is_(None),
-            or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= _NOW),
-        )
-        .with_for_update()
+def _may_post(breaker: ColumnElement[bool]) -> ColumnElement[bool]:
+    return and_(
+        accounts.c.live_since.is_not(None),
+        breaker,
+        accounts.c.token_over_at.is_(None),
+        or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= _NOW),
     )
 
 
-_FREE = _account_that(accounts.c.breaker.is_(None))
+def _account_that(may: ColumnElement[bool]) -> Prepared:
+    """Lock the row of an account if it may."""
+    mine = and_(accounts.c.name == bindparam("is_name"), accounts.c.identity == bindparam("is_identity"))
+    return Prepared(select(accounts.c.name).where(mine, may).with_for_update())
+
+
+#: The account may post at the time `now`.
+FREE = _may_post(accounts.c.breaker.is_(None))
+_FREE = _account_that(FREE)
 _MAY_TRY = _account_that(
-    and_(accounts.c.breaker == Reason.BILLING, or_(accounts.c.probe_at.is_(None), accounts.c.probe_at <= _NOW))
+    _may_post(
+        and_(accounts.c.breaker == Reason.BILLING, or_(accounts.c.probe_at.is_(None), accounts.c.probe_at <= _NOW))
+    )
 )
 # What lies ahead of us was sent before the clock was set back: it must not block until then.
 _MINE = and_(
@@ -239,7 +247,8 @@ _LAST = select(func.max(attempts.c.started_at)).where(_MINE)
 _COUNT = (
     select(func.count()).select_from(attempts).where(_MINE, attempts.c.started_at >= bindparam("since", type_=Instant))
 )
-_TAKEABLE = (
+#: The article of the delivery is live, and not to be planned again.
+TAKEABLE = (
     select(articles.c.id)
     .where(articles.c.id == deliveries.c.article, articles.c.status == Status.LIVE, ~articles.c.unplanned)
     .exists()
@@ -250,7 +259,7 @@ _CLAIM = Prepared(
         deliveries.c.id == bindparam("is_id"),
         deliveries.c.version == bindparam("is_version"),
         deliveries.c.state == State.WAITING,
-        _TAKEABLE,
+        TAKEABLE,
     )
     .values(
         state=MOVES[State.WAITING, Move.CLAIM],

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -43,15 +43,13 @@ from bot.store.schema import from_micros
 
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
-A = TypeVar("A")
-B = TypeVar("B")
 
 # How long a write waits for another process's write on SQLite (the CLI beside the worker), in seconds.
 BUSY_TIMEOUT = 10.0
 # How often a new file's switch to WAL is tried; each try waits for the one that was faster.
 WAL_TRIES = 20
-
-
+# For so long after a write its connection to PostgreSQL is taken to stand, in seconds.
+KEPT = 1.0
 # How often a transaction that PostgreSQL chose as a deadlock's victim is tried again.
 DEADLOCKS = 5
 
@@ -80,15 +78,7 @@ class Tx:
         """Run SQL as the driver spells it (see `bot.store.prepared`): the driver's cursor."""
         if self._cursor is None:
             self._cursor = self.connection.connection.cursor()
-        dialect = self.connection.dialect
-        errors: Any = dialect.loaded_dbapi.Error
-        try:
-            self._cursor.execute(sql, parameters)
-        except errors as error:
-            lost = dialect.is_disconnect(error, self.connection.connection, self._cursor)
-            raise DBAPIError.instance(
-                sql, None, error, errors, hide_parameters=True, connection_invalidated=lost, dialect=dialect
-            ) from error
+        _driven(self.connection, self._cursor, sql, parameters)
         return self._cursor
 
     def changed(self, statement: Executable, parameters: Any = None) -> int:
@@ -131,19 +121,37 @@ class Tx:
             self.connection.execute(statement, list(rows))
 
 
+def _driven(connection: Connection, cursor: Any, sql: str, parameters: Any) -> None:
+    """Run SQL past SQLAlchemy, but raise its errors."""
+    dialect = connection.dialect
+    errors: Any = dialect.loaded_dbapi.Error
+    try:
+        cursor.execute(sql, parameters)
+    except errors as error:
+        lost = dialect.is_disconnect(error, connection.connection, cursor)
+        raise DBAPIError.instance(
+            sql, None, error, errors, hide_parameters=True, connection_invalidated=lost, dialect=dialect
+        ) from error
+
+
 _ONE: ColumnElement[int] = literal_column("1", Integer)
+
+
+def insert_for(table: Table, is_postgresql: bool) -> Any:
+    """An insert that may say what to do on a conflict: each database spells that in a dialect of its own."""
+    return (postgresql if is_postgresql else sqlite).insert(table)
 
 
 @cache
 def unless_there(table: Table, is_postgresql: bool) -> Any:
-    """An insert that leaves alone what is there already: each database spells it in a dialect of its own."""
-    return (postgresql if is_postgresql else sqlite).insert(table).on_conflict_do_nothing()
+    """An insert that leaves alone what is there already."""
+    return insert_for(table, is_postgresql).on_conflict_do_nothing()
 
 
 @cache
 def _or_update(table: Table, is_postgresql: bool, columns: tuple[str, ...], keep: tuple[str, ...]) -> Any:
     keys = [column.name for column in table.primary_key]
-    insert = (postgresql if is_postgresql else sqlite).insert(table)
+    insert = insert_for(table, is_postgresql)
     fresh = {name: insert.excluded[name] for name in columns if name not in keys and name not in keep}
     if fresh:
         return insert.on_conflict_do_update(index_elements=keys, set_=fresh)
@@ -166,34 +174,52 @@ class Intent(Protocol[R_co]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Both(Generic[A, B]):
-    """Intent: two intents of the same rows in one transaction, in this order."""
+class Together(Protocol):
+    """What an intent may bring beside `apply`: `together(tx, intents)`, the same for many of its kind at once.
 
-    first: Intent[A]
-    second: Intent[B]
+    It says what came of each, or None: one of them can't be done so. Then the transaction is undone, and each of them
+    is applied alone.
+    """
 
-    @property
-    def lock(self) -> str:
-        return self.first.lock
-
-    def __str__(self) -> str:
-        return f"{_name(self.first)}+{_name(self.second)}"
-
-    def apply(self, tx: Tx) -> tuple[A, B]:
-        return self.first.apply(tx), self.second.apply(tx)
+    @staticmethod
+    def together(tx: Tx, many: Sequence[Any]) -> Sequence[Any] | None: ...
 
 
-def _name(intent: Any) -> str:
-    return str(intent) if isinstance(intent, Both) else type(intent).__name__
+def _taken() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 @dataclass(slots=True)
 class _Ticket(Generic[R]):
+    """An intent that waits to be written. `turn` is released when it is, or when its thread `leads`: writes for all."""
+
     intent: Intent[R]
+    leads: bool = False
+    turn: threading.Lock = field(default_factory=_taken)
     done: bool = False
     result: Any = None
     error: BaseException | None = None
+
+
+class _Undone(Exception):
+    """Not all intents of a transaction could be applied together."""
+
+
+def _apply(tx: Tx, batch: Sequence[_Ticket[Any]], *, one_by_one: bool) -> None:
+    """Apply all intents. Raises _Undone if they can't be applied together."""
+    ways = {getattr(ticket.intent, "together", None) for ticket in batch}
+    together = ways.pop() if len(ways) == 1 and not one_by_one else None
+    if together is None:
+        for ticket in batch:
+            ticket.result = ticket.intent.apply(tx)
+        return
+    found = together(tx, [ticket.intent for ticket in batch])
+    if found is None:
+        raise _Undone
+    for ticket, result in zip(batch, found, strict=True):
+        ticket.result = result
 
 
 def _nothing(_: str) -> None:
@@ -223,7 +249,9 @@ class Store:
         )
         self._queue: list[_Ticket[Any]] = []
         self._queue_lock = threading.Lock()
-        self._writing = threading.Lock()
+        self._led = False
+        self._writer: Connection | None = None
+        self._written_at = 0.0
 
     @property
     def engine(self) -> Engine:
@@ -237,6 +265,7 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
+        self._let_go()
         self._engine.dispose()
 
     def now(self) -> datetime:
@@ -261,23 +290,51 @@ class Store:
         ticket: _Ticket[R] = _Ticket(intent)
         with self._queue_lock:
             self._queue.append(ticket)
-        with self._writing:
-            if not ticket.done:
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                try:
-                    self._write(sorted(batch, key=lambda waiting: waiting.intent.lock))
-                except BaseException as error:  # this thread was broken off: who waits must not take it for done
-                    for left in [waiting for waiting in batch if not waiting.done]:
-                        left.error = StoreError(
-                            f"The write was broken off ({type(error).__name__}); it may or may not stand."
-                        )
-                        left.done = True
-                    raise
+            ticket.leads, self._led = not self._led, True
+        try:
+            if not ticket.leads:
+                ticket.turn.acquire()  # until it is written, or it is this thread's turn to write for all
+        except BaseException:
+            self._leave(ticket)
+            raise
+        if not ticket.done:
+            self._lead()
         if ticket.error is not None:
             raise ticket.error
         result: R = ticket.result
         return result
+
+    def _lead(self) -> None:
+        """Write for all who wait by now, wake them, and hand the lead to one who came meanwhile."""
+        with self._queue_lock:
+            batch, self._queue = self._queue, []
+        try:
+            self._write(sorted(batch, key=lambda waiting: waiting.intent.lock))
+        except BaseException as error:  # this thread was broken off: who waits must not take it for done
+            for left in [waiting for waiting in batch if not waiting.done]:
+                left.error = StoreError(f"The write was broken off ({type(error).__name__}); it may or may not stand.")
+                left.done = True
+            raise
+        finally:
+            for waiting in batch:
+                waiting.turn.release()
+            with self._queue_lock:
+                self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Under the lock of the queue: who came first leads from now on."""
+        self._led = bool(self._queue)
+        if self._led:
+            self._queue[0].leads = True
+            self._queue[0].turn.release()
+
+    def _leave(self, ticket: _Ticket[Any]) -> None:
+        """This thread was broken off while it waited (Ctrl-C): nobody writes its intent, unless that is under way."""
+        with self._queue_lock:
+            if ticket in self._queue:
+                self._queue.remove(ticket)
+            if ticket.leads and not ticket.done:
+                self._hand_on()
 
     def _write(self, batch: list[_Ticket[Any]], tries: int = DEADLOCKS) -> None:
         try:
@@ -296,15 +353,18 @@ class Store:
         for ticket in batch:
             ticket.done = True
 
-    def _try_together(self, batch: list[_Ticket[Any]]) -> bool:
+    def _try_together(self, batch: list[_Ticket[Any]], *, one_by_one: bool = False) -> bool:
         """One transaction for all. True: a statement raised among several, nothing is written, try each alone."""
-        names = "+".join(_name(ticket.intent) for ticket in batch)
-        with self._engine.connect().execution_options(writes=True) as connection:
+        names = "+".join(type(ticket.intent).__name__ for ticket in batch)
+        undone = False
+        try:
+            connection = self._connection()
             with connection.begin() as transaction:
                 try:
-                    tx = Tx(connection, self._time_of(connection))
-                    for ticket in batch:
-                        ticket.result = ticket.intent.apply(tx)
+                    _apply(Tx(connection, self._time_of(connection)), batch, one_by_one=one_by_one)
+                except _Undone:
+                    transaction.rollback()
+                    undone = True
                 except Exception as error:
                     transaction.rollback()
                     if len(batch) > 1 and not lost_connection(error):
@@ -313,9 +373,31 @@ class Store:
                         raise
                     batch[0].error = error
                     return False
-                self.crash(f"before commit {names}")
-            self.crash(f"after commit {names}")
+                else:
+                    self.crash(f"before commit {names}")
+        except BaseException:
+            self._let_go()
+            raise
+        if undone:
+            return self._try_together(batch, one_by_one=True)
+        self.crash(f"after commit {names}")
         return False
+
+    def _connection(self) -> Connection:
+        """The one that writes. It is kept: what SQLite has read of the file stays good while nobody else writes, and
+        PostgreSQL needn't be asked whether it is there if it was a moment ago."""
+        now = self.clock.monotonic()
+        if self._writer is not None and not self.is_sqlite and not 0 <= now - self._written_at < KEPT:
+            self._let_go()
+        if self._writer is None:
+            self._writer = self._engine.connect().execution_options(writes=True)
+        self._written_at = now
+        return self._writer
+
+    def _let_go(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def _time_of(self, connection: Connection) -> datetime:
         if not self._own_time:
@@ -354,7 +436,7 @@ def _sqlite_engine(path: str) -> Engine:
     def _on_begin(connection: Connection) -> None:
         # IMMEDIATE takes the write lock at once, so that a transaction never fails half-way for want of it.
         writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        _driven(connection, connection.connection.cursor(), "BEGIN IMMEDIATE" if writes else "BEGIN", ())
 
     return engine
 
