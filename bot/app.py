@@ -23,11 +23,11 @@ from bot.rules.editorial import Editorial
 from bot.secrets import Keyring, keep_out
 from bot.settings import Settings
 from bot.sources.base import Source
-from bot.store import Store, accounts, attempts, migrate, revisions, witness
+from bot.store import Store, attempts, migrate, revisions, witness
 from bot.store.accounts import Join
 from bot.store.hold import Hold, owner_hint
 from bot.store.revisions import ApplyRules
-from bot.store.witness import Christen, Finding, Witness
+from bot.store.witness import Christen, Finding
 
 SITE = "https://github.com/wirepost/wirepost"
 
@@ -69,11 +69,8 @@ class App:
     def write_witness(self) -> None:
         """Write down how far the store is, in a file beside it. Raises StoreError."""
         with self.store.read() as tx:
-            found = witness.store_id(tx) or ""
-            last = attempts.last_number(tx)
-            identities = [row.identity for row in accounts.all_accounts(tx).values() if row.identity]
-            at = tx.now
-        witness.write(self.witness_path, Witness(found, last, tuple(identities), at))
+            now = witness.taken(tx)
+        witness.write(self.witness_path, now)
 
 
 def build(
@@ -151,11 +148,11 @@ def begin(app: App, author: str = "settings file") -> Finding:
     if app.hold is not None:
         app.hold.take()
     with app.store.read() as tx:
-        known, last = witness.store_id(tx), attempts.last_number(tx)
+        now = witness.taken(tx)
         left = [attempt.id for attempt, _ in attempts.undecided(tx)]
     seen = witness.read(app.witness_path)
-    finding = witness.judge(seen, known, last)
-    if known is None:
+    finding = witness.judge(seen, now)
+    if not now.store_id:
         identities = seen.identities if seen is not None else ()
         app.store.commit(Christen(app.newsroom.random.new_id(), finding is Finding.RESET, identities))
     if finding is Finding.RESTORED:

@@ -21,7 +21,7 @@ from bot.store import attempts as stored_attempts
 from bot.store import deliveries as stored_deliveries
 from bot.store import sources as stored_sources
 from bot.store.stops import Lift, Scope, StopSwitch, scopes_of, switches
-from bot.store.witness import ForgetRestored, restored_since
+from bot.store.witness import ForgetRestored, restored_since, whose
 
 # More than any newsroom has waiting: all of them.
 EVERYTHING = 1_000_000
@@ -121,8 +121,9 @@ def lift(room: Newsroom, on: Sequence[StopSwitch], who: str) -> list[StopSwitch]
     with room.store.read() as tx:
         all_stopped = any(one.scope is Scope.ALL for one in switches(tx))
         since = restored_since(tx)
+        live = [whose(row) for row in stored_accounts.all_accounts(tx).values() if row.live_since is not None]
     if since is not None and not all_stopped:
-        room.store.commit(ForgetRestored(who))
+        room.store.commit(ForgetRestored(who, tuple(live)))
     return lifted
 
 

@@ -1,7 +1,8 @@
 """restore: an older store is back. What went out since its last row? Read it from the networks before anything leaves.
 
-Everything is stopped meanwhile. What a network shows as ours is adopted by its link; where it can't be read, what was
-due since then is held for a person. Resuming is a human act.
+Everything is stopped meanwhile. What a network shows as ours is adopted by its link; where it can't be read, what waits
+is held for a person. Resuming is a human act. After it each account is read until that went well once: what a person
+held before the backup, and let go after it, could not be told from what is still held while the network was silent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import datetime, timedelta
 
 from bot.flow.newsroom import Newsroom
 from bot.model import Delivery, Move, Reason, Seen, State, Why
+from bot.networks.base import Network
 from bot.rules.duplicates import Key, KeyKind, link_key
 from bot.store import Tx
 from bot.store import accounts as stored_accounts
@@ -22,7 +24,7 @@ from bot.store import identity as stored_identity
 from bot.store.accounts import AccountRow
 from bot.store.backup import mark_restored
 from bot.store.deliveries import MoveDelivery
-from bot.store.witness import restored_since
+from bot.store.witness import AccountRead, restored_since, unread_since, whose
 
 # The networks are read again so often while the store is marked as restored.
 AGAIN = timedelta(seconds=60)
@@ -37,9 +39,12 @@ class Expected:
     text: str
 
 
-def decide(expected: Sequence[Expected], seen: Sequence[Seen] | None, now: datetime) -> tuple[MoveDelivery, ...]:
-    """Adopt what is on the network; hold what can't be known (`seen` None: the network can't be read): whatever could
-    have gone out by now, since a person or the timetable may have moved its time after the backup. Pure."""
+def decide(expected: Sequence[Expected], seen: Sequence[Seen] | None) -> tuple[MoveDelivery, ...]:
+    """Adopt what is on the network; hold what can't be known (`seen` None: the network can't be read). Pure.
+
+    No time excuses: a person or the timetable may have moved it after the backup, and an embargo or a date ahead may
+    have come to the article after it went out.
+    """
     moves = []
     left = list(seen or ())
     for one in expected:
@@ -52,14 +57,9 @@ def decide(expected: Sequence[Expected], seen: Sequence[Seen] | None, now: datet
                     current=one.delivery, move=Move.FOUND, why=Why(Reason.RESTORED), who="wirepost", changes=changes
                 )
             )
-        elif seen is None and one.delivery.state is State.WAITING and not _fixed_ahead(one.delivery, now):
+        elif seen is None and one.delivery.state is State.WAITING:
             moves.append(MoveDelivery(current=one.delivery, move=Move.HOLD, why=Why(Reason.RESTORED), who="wirepost"))
     return tuple(moves)
-
-
-def _fixed_ahead(delivery: Delivery, now: datetime) -> bool:
-    """Is it under an embargo, or dated ahead? Then it can't be out. (A settle time proves nothing: it begins anew.)"""
-    return delivery.ready_why in (Reason.EMBARGO, Reason.FUTURE) and delivery.ready_at > now
 
 
 def _found(one: Expected, seen: Sequence[Seen]) -> Seen | None:
@@ -79,38 +79,48 @@ def begin(newsroom: Newsroom, reason: str, who: str) -> None:
 
 
 def run(newsroom: Newsroom, *, anyway: bool = False) -> bool:
-    """Adopt what the networks show, as long as the store is marked as restored. True if anything moved."""
+    """Adopt what the networks show, as long as there is something to learn from them. True if anything moved.
+
+    `anyway`: a person is about to resume, so that what can't be known now is held.
+    """
     with newsroom.store.read() as tx:
-        since = restored_since(tx)
-        rows = stored_accounts.all_accounts(tx)
-    if since is None:
+        since, unread = restored_since(tx), unread_since(tx)
+        rows = stored_accounts.all_accounts(tx) if since is not None or unread else {}
+    if not rows:
         return False
     if not anyway and newsroom.sightings.age("restore") < AGAIN.total_seconds():
         return False
     newsroom.sightings.again("restore")
     moved = False
-    for name, row in rows.items():
-        if name in newsroom.accounts and row.live_since is not None:
-            moved = _account(newsroom, row, since) or moved
+    for row in rows.values():
+        back_to = since or unread.get(whose(row))
+        if row.name in newsroom.accounts and row.live_since is not None and back_to is not None:
+            moved = _account(newsroom, row, back_to, hold=anyway and since is not None) or moved
     return moved
 
 
-def _account(newsroom: Newsroom, row: AccountRow, since: datetime) -> bool:
-    seen: Sequence[Seen] | None = None
+def _account(newsroom: Newsroom, row: AccountRow, since: datetime, *, hold: bool) -> bool:
     adapter = newsroom.reader(row)
-    if adapter.abilities().find:
-        try:
-            seen = adapter.recent(since)
-        except Exception:  # noqa: BLE001 -- whatever an adapter raises: it can't be read, and what can't be known is held
-            seen = None
+    seen = _seen(adapter, since)
     with newsroom.store.read() as tx:
-        seen = _unknown(tx, row.name, seen) if seen is not None else None
-        expected = [*_waiting(tx, row.name), *_at_rest(tx, row.name, seen or ())]
-        now = tx.now
-    moves = decide(expected, seen, now)
+        new = _unknown(tx, row.name, seen) if seen is not None else None
+        expected = [*_waiting(tx, row.name), *_at_rest(tx, row.name, new or ())]
+    moves = decide(expected, new) if new is not None or hold else ()
     for move in moves:
         newsroom.store.commit(move)
+    if seen is not None or not adapter.abilities().find:
+        newsroom.store.commit(AccountRead(whose(row)))
     return bool(moves)
+
+
+def _seen(adapter: Network, since: datetime) -> Sequence[Seen] | None:
+    """The account's own posts; None: it can't be read."""
+    if not adapter.abilities().find:
+        return None
+    try:
+        return adapter.recent(since)
+    except Exception:  # noqa: BLE001 -- whatever an adapter raises: it can't be read, and what can't be known is held
+        return None
 
 
 def _unknown(tx: Tx, account: str, seen: Sequence[Seen]) -> list[Seen]:

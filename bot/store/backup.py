@@ -157,7 +157,7 @@ def mark_restored(store: Store, stop: str, reason: str, who: str) -> None:
         joined = [row.joined_at for row in accounts.all_accounts(tx).values()]
         newest = deliveries.newest_change(tx) or min(joined, default=tx.now)
     store.commit(Stop(id=stop, scope=Scope.ALL, value="", reason=reason, who=who))
-    store.commit(MarkRestored(newest))
+    store.commit(MarkRestored(newest, stop))
 
 
 def put_back(backup: Path, path: Path, clock: Clock, *, stop: str, who: str) -> Path | None:

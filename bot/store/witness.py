@@ -3,6 +3,10 @@
 It holds the store's id, the highest attempt number as of its writing, and the accounts' identities. An empty store with
 a witness was lost: its sources begin with a baseline (pain P09). A store behind its witness is a restored backup: what
 went out since is not in it, so everything stops until its posts were read from the networks and a person resumes.
+
+Numbers alone can't tell a store from a copy that was made before an older one was put back: the older one counts from
+behind. So each restore that is noticed adds a name to the store's line of descent, which the witness keeps, too: a
+store that doesn't know the witness's newest name is older than it, whatever its numbers say.
 """
 
 from __future__ import annotations
@@ -19,13 +23,17 @@ from pathlib import Path
 from sqlalchemy import select
 
 from bot.errors import StoreError
+from bot.store import accounts, attempts
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import meta
 from bot.store.sources import STATE_RESET
 
 STORE_ID = "store_id"
+DESCENT = "descent"
 RESTORED_SINCE = "restored_since"
+# Followed by a network's name and who an account is there: a person resumed, and the account was not read since.
+UNREAD_SINCE = "unread_since/"
 # At most so many attempts may begin before the witness is written again.
 BLOCK = 1_000
 
@@ -41,23 +49,42 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """The file's content; `at` is when it was written."""
+    """The file's content, and the same of the store as it is now; `at` is when it was written.
+
+    `descent`: a name for each restore that was noticed, oldest first. `store_id`: empty if the store was made just now.
+    """
 
     store_id: str
     last_attempt: int
     identities: tuple[str, ...]
     at: datetime
+    descent: tuple[str, ...] = ()
 
 
-def judge(witness: Witness | None, store_id: str | None, last_attempt: int) -> Finding:
-    """What the two say together. Pure. `store_id` None: the store was made just now."""
+def judge(witness: Witness | None, now: Witness) -> Finding:
+    """What the file and the store as it is now say together. Pure."""
     if witness is None:
-        return Finding.NEW if store_id is None else Finding.SAME
-    if store_id is None:
+        return Finding.SAME if now.store_id else Finding.NEW
+    if not now.store_id:
         return Finding.RESET if witness.last_attempt or witness.identities else Finding.NEW
-    if store_id != witness.store_id:
+    if now.store_id != witness.store_id:
         return Finding.SAME  # another house's store was put here on purpose: nothing to compare
-    return Finding.RESTORED if last_attempt < witness.last_attempt else Finding.SAME
+    if now.descent == witness.descent:
+        return Finding.RESTORED if now.last_attempt < witness.last_attempt else Finding.SAME
+    # Another worker's witness may have slept through a restore that was seen to: it knows a part of the line.
+    return Finding.SAME if now.descent[: len(witness.descent)] == witness.descent else Finding.RESTORED
+
+
+def taken(tx: Tx) -> Witness:
+    """What a witness of the store says now."""
+    identities = [row.identity for row in accounts.all_accounts(tx).values() if row.identity]
+    descent = tuple(json.loads(_value(tx, DESCENT) or "[]"))
+    return Witness(_value(tx, STORE_ID) or "", attempts.last_number(tx), tuple(sorted(identities)), tx.now, descent)
+
+
+def _value(tx: Tx, key: str) -> str | None:
+    row = tx.row(select(meta.c.value).where(meta.c.key == key))
+    return row.value if row else None
 
 
 def read(path: Path) -> Witness | None:
@@ -69,6 +96,7 @@ def read(path: Path) -> Witness | None:
             int(data["last_attempt"]),
             tuple(data["identities"]),
             datetime.fromisoformat(data["at"]),
+            tuple(data.get("descent", ())),
         )
     except FileNotFoundError:
         return None
@@ -85,6 +113,7 @@ def write(path: Path, witness: Witness) -> None:
         "store_id": witness.store_id,
         "last_attempt": witness.last_attempt,
         "identities": sorted(witness.identities),
+        "descent": list(witness.descent),
         "at": witness.at.isoformat(),
     }
     # A name of its own: several workers may share the folder, and the last one to replace the file is as good as any.
@@ -102,14 +131,25 @@ def write(path: Path, witness: Witness) -> None:
 
 def store_id(tx: Tx) -> str | None:
     """The store's id, None before `Christen`."""
-    row = tx.row(select(meta.c.value).where(meta.c.key == STORE_ID))
-    return row.value if row else None
+    return _value(tx, STORE_ID)
 
 
 def restored_since(tx: Tx) -> datetime | None:
-    """From when on our own posts may be missing in this restored store; None if it is not a restored one."""
-    row = tx.row(select(meta.c.value).where(meta.c.key == RESTORED_SINCE))
-    return datetime.fromisoformat(row.value) if row else None
+    """From when on our own posts may be missing in this restored store; None if it is not a restored one, or a person
+    resumed."""
+    since = _value(tx, RESTORED_SINCE)
+    return datetime.fromisoformat(since) if since else None
+
+
+def unread_since(tx: Tx) -> dict[str, datetime]:
+    """Who was not read since a person resumed a restored store (see `whose`), with that of `restored_since`."""
+    rows = tx.rows(select(meta).where(meta.c.key.startswith(UNREAD_SINCE, autoescape=True)))
+    return {row.key.removeprefix(UNREAD_SINCE): datetime.fromisoformat(row.value) for row in rows}
+
+
+def whose(row: accounts.AccountRow) -> str:
+    """Who an account is, whatever its name in the settings: "mastodon/109…"."""
+    return f"{row.network}/{row.identity}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,26 +170,46 @@ class Christen:
 
 @dataclass(frozen=True, slots=True)
 class MarkRestored:
-    """Intent: this store is a backup put back; posts since its newest row, less a margin, may be missing."""
+    """Intent: this store is a backup put back; posts since its newest row, less a margin, may be missing. `name`: of
+    this restore."""
 
     newest: datetime
+    name: str
     lock: str = ""
 
     def apply(self, tx: Tx) -> None:
         earlier = restored_since(tx)  # put back twice without a resume: the older one counts
         newest = self.newest - timedelta(hours=1)
-        since = min(newest, earlier or newest).isoformat()
+        since = min(newest, earlier or newest, *unread_since(tx).values()).isoformat()
+        descent = [*taken(tx).descent, self.name]
         tx.insert_or_update(meta, {"key": RESTORED_SINCE, "value": since})
+        tx.insert_or_update(meta, {"key": DESCENT, "value": json.dumps(descent)})
         note(tx, "restored", "store", {"since": since})
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetRestored:
-    """Intent: a person resumed: what was missing is adopted or held."""
+    """Intent: a person resumed: what was missing is adopted or held. Each of `unread` (see `whose`) is read once more,
+    since not all of them could be just now."""
 
     who: str
+    unread: tuple[str, ...] = ()
     lock: str = ""
 
     def apply(self, tx: Tx) -> None:
+        since = _value(tx, RESTORED_SINCE)
+        for one in self.unread if since else ():
+            tx.insert_or_update(meta, {"key": UNREAD_SINCE + one, "value": since})
         tx.execute(meta.delete().where(meta.c.key == RESTORED_SINCE))
         note(tx, "restore_acknowledged", "store", who=self.who)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRead:
+    """Intent: the account was read after a restore (see `whose`)."""
+
+    whose: str
+    lock: str = ""
+
+    def apply(self, tx: Tx) -> None:
+        tx.execute(meta.delete().where(meta.c.key == UNREAD_SINCE + self.whose))

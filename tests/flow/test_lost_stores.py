@@ -14,7 +14,7 @@ from bot.app import App
 from bot.errors import StoreError, Unreachable
 from bot.flow import restore
 from bot.model import Reason, State
-from bot.standstill import take_over
+from bot.standstill import lift, take_over
 from bot.store import deliveries
 from bot.store.audit import events_named
 from bot.store.stops import Lift, switches
@@ -208,8 +208,67 @@ def test_whatever_could_be_out_is_held_where_a_network_cannot_be_read(house: Ope
     embargoed = article(3, embargo_until=desk.clock.now() + timedelta(hours=3))
     desk.show(article(1), article(2), embargoed)  # the second one's settle time began anew when it was seen once more
     restore.begin(desk.room, "an older store was put back", "wirepost")
+    restore.run(desk.room)
+    assert desk.states() == {(State.WAITING, Reason.ROUTE): 3}  # all is stopped, and it may be read a minute later
     restore.run(desk.room, anyway=True)
-    assert desk.states() == {(State.HELD, Reason.RESTORED): 2, (State.WAITING, Reason.ROUTE): 1}
+    assert desk.states() == {(State.HELD, Reason.RESTORED): 3}  # an embargo may have come after the post
+
+
+def test_what_was_held_in_the_backup_is_adopted_when_its_network_can_be_read_again(house: OpenHouse) -> None:
+    """Found by the simulation: silent while a person resumed, it could not tell what is held from what is out."""
+    desk = house(rules={"routes": [{"name": "all", "hold": True}]})
+    desk.show(article(1))
+    (one,) = desk.all()
+    desk.server.posts.append(Published("p9", "1", "", article(1).link, one.id, "", desk.clock.now()))
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    desk.server.down = True
+    assert take_over(desk.room) == []
+    with desk.store.read() as tx:
+        on = switches(tx)
+    lift(desk.room, on, "ann")
+    desk.clock.advance(61)
+    assert not restore.run(desk.room)
+    assert desk.all()[0].state is State.HELD
+    desk.server.down = False
+    assert not restore.run(desk.room)  # once a minute
+    desk.clock.advance(61)
+    assert restore.run(desk.room)
+    assert [(one.state, one.remote_id) for one in desk.all()] == [(State.SENT, "p9")]
+    requests = len(desk.server.requests)
+    desk.clock.advance(61)
+    assert not restore.run(desk.room)
+    assert len(desk.server.requests) == requests  # read once, it is forgotten
+
+
+def test_a_copy_from_before_an_earlier_restore_is_known_for_older_whatever_its_numbers_say(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Found by the simulation: after the first restore the attempts count from behind, and the second copy is ahead."""
+    source = Scripted("main")
+    with MastodonServer(clock=clock) as server:
+
+        def works(*numbers: int) -> Finding:
+            clock.advance(600)
+            source.show(*(article(number) for number in numbers))
+            with running(tmp_path, clock, server.base, source) as (app, finding):
+                if finding is Finding.RESTORED:
+                    resume(app)
+                look(app.newsroom)
+                pass_time(app.newsroom, 10 * MINUTE, step=MINUTE)
+            return finding
+
+        assert works() is Finding.NEW
+        works(1)
+        copy(tmp_path, tmp_path / "first")
+        works(1, 2, 3, 4)
+        copy(tmp_path, tmp_path / "second")
+        works(1, 2, 3, 4, 5)
+        put_back(tmp_path, tmp_path / "first")
+        assert works(1, 2, 3, 4, 5, 6) is Finding.RESTORED
+        assert works(1, 2, 3, 4, 5, 6) is Finding.SAME
+        put_back(tmp_path, tmp_path / "second")
+        assert works(1, 2, 3, 4, 5, 6) is Finding.RESTORED
+        assert sorted(status.text.rpartition("/")[2] for status in server.statuses) == ["1", "2", "3", "4", "5", "6"]
 
 
 @pytest.mark.parametrize("state", [State.HELD, State.REJECTED, State.SKIPPED])

@@ -220,7 +220,6 @@ class Editors:
             return
         standstill.lift(room, on, WHO)
         self.world.story.tell(WHO, "resumes")
-        self.world.restored = False
         self.world.nudge()
 
 

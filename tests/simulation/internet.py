@@ -41,6 +41,8 @@ class Internet(FakeServer):
         self.limit = timedelta(seconds=dice.pick((5, 38, 900, 7200)))
         self.fault = self._fails
         self.resting = False
+        #: Posts that came to be there later than the network's word on what may still be on its way.
+        self.overdue: set[str] = set()
         self.arrived: Callable[[Published], None] = lambda post: None
         self.meanwhile: Callable[[float], None] = lambda seconds: None
 
@@ -55,6 +57,8 @@ class Internet(FakeServer):
         had = len(self.posts)
         answer = self._refusing() if deaf else super().answer(method, target, headers, body)
         for post in self.posts[had:]:
+            if post.visible_at - self._clock.now() > LATE[False]:
+                self.overdue.add(post.id)
             self.arrived(post)
         if not self.resting and self._dice.chance(self._week.slow):
             self.meanwhile(self._dice.pick((1.5, 6.0, 19.0, 25.0, 40.0)))

@@ -132,7 +132,7 @@ class Process:
         return self.world.dice.pick(steps) if steps else None
 
     def _reconciles(self, glance: Glance) -> bool:
-        return glance.undecided or glance.unconfirmed or self.world.restored
+        return glance.undecided or glance.unconfirmed or glance.unread
 
     def _rest(self) -> float:
         """Seconds until the next turn."""
@@ -172,8 +172,7 @@ class Process:
             self._tick("schedule", AGAIN)
 
     def _reconcile(self) -> None:
-        if self.world.restored:
-            restore.run(self.room)
+        restore.run(self.room)
         self.looked = 0 if reconcile.run(self.room) else self.looked + 1
         self._tick(
             "reconcile", DOUBT if self.world.glance().undecided else NOT_READ_BACK, PATIENCE ** min(self.looked, 9)

@@ -236,7 +236,8 @@ class Promises:
         if begun is None:
             raise Broken(f"promise 1: {post.id} is there, and nobody started it")
         self._paced(account, begun)
-        self._shown[account].append(begun)
+        if post.id not in self.world.server.overdue:  # who looked in time could only think that it never went
+            self._shown[account].append(begun)
 
     def _paced(self, account: int, begun: Begun) -> None:
         plan = self.world.week.accounts[account - 1]
@@ -295,7 +296,10 @@ class Promises:
 
     def _beyond_recall(self, post: Published) -> bool:
         """Did a store that is gone send it, and could the one that was put back in its place not learn of it: since no
-        source shows the article any more, or the network could not be read when a person resumed?"""
+        source shows the article any more, or the network could not be read when a person resumed? Or was it looked for
+        when the network's word had run out, and came later all the same?"""
+        if post.id in self.world.server.overdue:
+            return True
         if self._arrived[post.id] > self._restored_at:
             return False
         week, plan = self.world.week, self.world.week.accounts[int(post.account) - 1]

@@ -69,6 +69,7 @@ class Glance:
     unplanned: bool
     undecided: bool
     unconfirmed: bool
+    unread: bool
     look_due: bool
     next_due_in: float
     next_look_in: float
@@ -102,7 +103,7 @@ class World:
         self.armed: list[Act] = []
         self.witness: Witness | None = None
         self.witness_at = -WITNESS
-        self.restored = self.restored_ever = False
+        self.restored_ever = False
         self.drift = timedelta(0)
         self.waiting_until = 0.0
         self.over = False
@@ -133,13 +134,14 @@ class World:
         now = to_micros(self.clock.now())
         values = (now, now, now - 82_800_000_000, now - 30_000_000)
         row = self.peek.execute(_GLANCE, values).fetchone()
-        due, next_due, dirty, unplanned, undecided, unconfirmed, next_look, looked = row
+        due, next_due, dirty, unplanned, undecided, unconfirmed, next_look, looked, unread = row
         return Glance(
             due=bool(due),
             dirty=bool(dirty),
             unplanned=bool(unplanned),
             undecided=bool(undecided),
             unconfirmed=bool(unconfirmed),
+            unread=bool(unread),
             look_due=bool(self.news) or looked < len(self.sources) or (next_look is not None and next_look <= now),
             next_due_in=(next_due - now) / 1e6 if next_due is not None else 1e9,
             next_look_in=(next_look - now) / 1e6 if next_look is not None else 1e9,
@@ -283,10 +285,10 @@ class World:
     def found_at_start(self, process: Process) -> tuple[list[int], Finding]:
         """What a worker finds when it compares the store with the witness."""
         with self.store.read() as tx:
-            known, last = witness.store_id(tx), attempts.last_number(tx)
+            now = witness.taken(tx)
             left = [attempt.id for attempt, _ in attempts.undecided(tx)]
-        finding = witness.judge(self.witness, known, last)
-        if known is None:
+        finding = witness.judge(self.witness, now)
+        if not now.store_id:
             self.store.commit(Christen(f"store-{self.week.seed}", lost=False))
         return left, finding
 
@@ -294,7 +296,7 @@ class World:
         if finding is Finding.RESTORED:
             self.story.tell(process.name, "finds an older store than before: everything stops")
             restore.begin(process.room, "an older store was put back", "wirepost")
-            self.restored = self.restored_ever = True
+            self.restored_ever = True
             self.later(self.dice.seconds(300, 20_000), None, self.editors.resume)
         self._write_witness()
 
@@ -304,7 +306,8 @@ class World:
             self._write_witness()
 
     def _write_witness(self) -> None:
-        self.witness = Witness(f"store-{self.week.seed}", self._last_attempt(), (), self.clock.now())
+        with self.store.read() as tx:
+            self.witness = witness.taken(tx)
         self.witness_at = self.clock.monotonic()
 
     def _bury(self, process: Process) -> None:
@@ -382,6 +385,8 @@ class World:
             process.fuse, process.asleep_until = None, 0.0
         if not self.processes:
             self._start_process()
+        for name in self.sources:
+            self._poll_soon(name)  # what a dead worker had begun to read is read again before the week is judged
         began = self.clock.monotonic()
         until = began + REST.total_seconds()
         self._run_until(began + 120)
@@ -545,22 +550,24 @@ class World:
     def _copy(self) -> None:
         """A copy of the store is made now, and put back some time."""
         copy = self.ground.copy()
-        last = self._last_attempt()
-        self.later(self.dice.pick((900.0, 9000.0, 90_000.0)), None, lambda: self._put_back(copy, last))
+        with self.store.read() as tx:
+            then = witness.taken(tx)
+        self.later(self.dice.pick((900.0, 9000.0, 90_000.0)), None, lambda: self._put_back(copy, then))
 
     def _last_attempt(self) -> int:
         return self.peek.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
 
-    def _put_back(self, copy: Path, last: int) -> None:
+    def _put_back(self, copy: Path, then: Witness) -> None:
         """Everything stops, the older store takes the place of the newer one, and workers begin again.
 
         Not where the witness is younger than the copy but knows of no attempt since: docs/decisions/simulation.md.
         """
         assert self.witness is not None
         if len(self.stack) > 2:  # somebody's answer is awaited: a moment later
-            self.later(60, None, lambda: self._put_back(copy, last))
+            self.later(60, None, lambda: self._put_back(copy, then))
             return
-        if self.over or (self.witness.last_attempt <= last and self._last_attempt() > last):
+        unnoticed = witness.judge(self.witness, then) is not Finding.RESTORED
+        if self.over or (unnoticed and self._last_attempt() > then.last_attempt):
             return
         for process in [process for process in self.processes if process.alive]:
             process.alive = False
@@ -581,7 +588,8 @@ SELECT
   EXISTS (SELECT 1 FROM deliveries WHERE state IN ('sending', 'unknown')),
   EXISTS (SELECT 1 FROM deliveries WHERE state = 'sent' AND confirmed_at IS NULL AND sent_at BETWEEN ? AND ?),
   (SELECT min(next_look_at) FROM sources WHERE NOT ended),
-  (SELECT count(*) FROM sources)
+  (SELECT count(*) FROM sources),
+  EXISTS (SELECT 1 FROM meta WHERE key LIKE 'restored_since' OR key LIKE 'unread_since/%')
 """
 
 #: What may wait for a post that is on its way.

@@ -25,6 +25,7 @@ from bot.store.backup import back_up, put_back, verify
 from bot.store.hold import Hold
 from bot.store.schema import meta
 from bot.store.witness import (
+    AccountRead,
     Christen,
     Finding,
     ForgetRestored,
@@ -34,6 +35,8 @@ from bot.store.witness import (
     read,
     restored_since,
     store_id,
+    taken,
+    unread_since,
     write,
 )
 from bot.testing.clock import START, ManualClock
@@ -364,30 +367,39 @@ def test_p103_a_backup_is_verified_and_put_back(sqlite_url: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("witness", "known", "last", "finding"),
+    ("witness", "now", "finding"),
     [
-        (None, None, 0, Finding.NEW),
-        (None, "a", 7, Finding.SAME),
-        (Witness("a", 0, (), START), None, 0, Finding.NEW),
-        (Witness("a", 5, (), START), None, 0, Finding.RESET),
-        (Witness("a", 0, ("@us",), START), None, 0, Finding.RESET),
-        (Witness("a", 5, (), START), "a", 5, Finding.SAME),
-        (Witness("a", 5, (), START), "a", 9, Finding.SAME),
-        (Witness("a", 5, (), START), "a", 4, Finding.RESTORED),
-        (Witness("a", 5, (), START), "b", 0, Finding.SAME),
+        (None, ("", 0), Finding.NEW),
+        (None, ("a", 7), Finding.SAME),
+        (Witness("a", 0, (), START), ("", 0), Finding.NEW),
+        (Witness("a", 5, (), START), ("", 0), Finding.RESET),
+        (Witness("a", 0, ("@us",), START), ("", 0), Finding.RESET),
+        (Witness("a", 5, (), START), ("a", 5), Finding.SAME),
+        (Witness("a", 5, (), START), ("a", 9), Finding.SAME),
+        (Witness("a", 5, (), START), ("a", 4), Finding.RESTORED),
+        (Witness("a", 5, (), START), ("b", 0), Finding.SAME),
+        (Witness("a", 5, (), START, ("r1",)), ("a", 9), Finding.RESTORED),  # from before r1, and counts from further
+        (Witness("a", 5, (), START, ("r1",)), ("a", 4, "r1"), Finding.RESTORED),
+        (Witness("a", 5, (), START, ("r1", "r2")), ("a", 9, "r1"), Finding.RESTORED),
+        (Witness("a", 9, (), START, ("r1",)), ("a", 5, "r1", "r2"), Finding.SAME),  # this worker slept through r2
+        (Witness("a", 9, (), START), ("a", 5, "r1"), Finding.SAME),
+        (Witness("a", 5, (), START, ("r2",)), ("a", 9, "r1"), Finding.RESTORED),
     ],
 )
 def test_p09_what_store_and_witness_say_together(
-    witness: Witness | None, known: str | None, last: int, finding: Finding
+    witness: Witness | None, now: tuple[str, int, *tuple[str, ...]], finding: Finding
 ) -> None:
-    assert judge(witness, known, last) is finding
+    store, last, *descent = now
+    assert judge(witness, Witness(store, last, (), START, tuple(descent))) is finding
 
 
 def test_a_witness_is_written_whole_and_a_broken_one_is_no_excuse(tmp_path: Path) -> None:
     path = tmp_path / "witness.json"
     assert read(path) is None
-    write(path, Witness("a", 5, ("@us",), START))
-    assert read(path) == Witness("a", 5, ("@us",), START)
+    write(path, Witness("a", 5, ("@us",), START, ("r1", "r2")))
+    assert read(path) == Witness("a", 5, ("@us",), START, ("r1", "r2"))
+    path.write_text(f'{{"store_id": "a", "last_attempt": 5, "identities": [], "at": "{START.isoformat()}"}}')
+    assert read(path) == Witness("a", 5, (), START)  # as version 0.1 wrote it
     path.write_text('{"store_id": "a"')
     with pytest.raises(StoreError, match="witness can't be read"):
         read(path)
@@ -409,12 +421,15 @@ def test_a_restored_store_remembers_since_when_until_a_person_resumes(store: Sto
         assert (store_id(tx), restored_since(tx)) == (None, None)
     store.commit(Christen("the-id", lost=False))
     store.commit(Christen("another", lost=False))
-    store.commit(MarkRestored(START))
+    store.commit(MarkRestored(START, "r1"))
     with store.read() as tx:
         assert (store_id(tx), restored_since(tx)) == ("the-id", START - timedelta(hours=1))
-    store.commit(ForgetRestored("ann"))
+    store.commit(ForgetRestored("ann", ("fake/1", "fake/2")))
+    store.commit(AccountRead("fake/2"))
     with store.read() as tx:
         assert restored_since(tx) is None
+        assert unread_since(tx) == {"fake/1": START - timedelta(hours=1)}
+        assert taken(tx).descent == ("r1",)
         assert [one.who for one in events_named(tx, "restore_acknowledged", since=START)] == ["ann"]
 
 
