@@ -247,11 +247,12 @@ _LAST = select(func.max(attempts.c.started_at)).where(_MINE)
 _COUNT = (
     select(func.count()).select_from(attempts).where(_MINE, attempts.c.started_at >= bindparam("since", type_=Instant))
 )
-#: The article of the delivery is live, and not to be planned again.
+#: The article of the delivery is live, and not to be planned again. (Asked for each delivery: a join that EXISTS would
+#: become starts at the articles where PostgreSQL has no statistics yet.)
 TAKEABLE = (
-    select(articles.c.id)
-    .where(articles.c.id == deliveries.c.article, articles.c.status == Status.LIVE, ~articles.c.unplanned)
-    .exists()
+    select(and_(articles.c.status == Status.LIVE, ~articles.c.unplanned))
+    .where(articles.c.id == deliveries.c.article)
+    .scalar_subquery()
 )
 _CLAIM = Prepared(
     deliveries.update()

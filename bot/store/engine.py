@@ -31,7 +31,6 @@ from sqlalchemy import (
     event,
     literal_column,
     make_url,
-    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -402,11 +401,13 @@ class Store:
     def _time_of(self, connection: Connection) -> datetime:
         if not self._own_time:
             return self.clock.now()
-        micros: int = connection.execute(_DATABASE_TIME).scalar_one()
+        cursor = connection.connection.cursor()
+        _driven(connection, cursor, _DATABASE_TIME, None)
+        (micros,) = cursor.fetchall()[0]
         return from_micros(micros)
 
 
-_DATABASE_TIME = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
+_DATABASE_TIME = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
 def str_url(url: Any) -> str:

@@ -8,12 +8,11 @@ stored, and is written like any other; all others go through `Tx`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import CTE, Column, bindparam, column, values
+from sqlalchemy import ARRAY, Column, FromClause, bindparam, column, func, values
 from sqlalchemy.sql.schema import Table
 
 from bot.store.engine import Tx, unless_there
@@ -67,62 +66,54 @@ class Prepared:
         return made
 
 
-@dataclass(frozen=True, slots=True)
-class _MadeRows:
-    """A statement for so many rows. `names`: of all their values; `order`: of the parameters, where they have no names;
-    `fixed`: parameters that are always the same."""
-
-    sql: str
-    order: tuple[str, ...] | None
-    fixed: Mapping[str, Any]
-    names: tuple[str, ...]
-
-
 class PreparedRows:
     """One statement for many rows of values, which it finds in a table called `given`.
 
-    A round trip to the database, and in Python a turn with its lock, are paid once for all of them.
+    A round trip to the database, and in Python a turn with its lock, are paid once for all of them. On PostgreSQL the
+    rows come as one array for each column: the statement is the same for any number of them, so that the server
+    prepares it once. SQLite has no arrays, and compiles each number of rows by itself.
     """
 
-    def __init__(self, columns: Sequence[Column[Any]], make: Callable[[CTE, bool], Any]) -> None:
+    def __init__(self, columns: Sequence[Column[Any]], make: Callable[[FromClause, bool], Any]) -> None:
         """`columns` are those of `given`, by their names and types; `make(given, is_postgresql)` is the statement."""
         self._columns = columns
         self._make = make
-        self._made: dict[tuple[str, int], _MadeRows] = {}
+        self._made: dict[int, _Made] = {}
 
     def run(self, tx: Tx, rows: Sequence[Sequence[Any]], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run it for these rows, each with its values in the order of the columns: what it gives back, as stored.
 
         `values`: its other bound parameters.
         """
-        made = self._made.get((tx.connection.dialect.name, len(rows))) or self._compiled(tx, len(rows))
-        stored = {**made.fixed, **values}
-        stored.update(zip(made.names, chain.from_iterable(rows), strict=True))
-        for name, value in stored.items():
-            if isinstance(value, datetime):
-                stored[name] = to_micros(value)
-        found = tx.driver(made.sql, stored if made.order is None else [stored[name] for name in made.order]).fetchall()
-        return list(found)
+        stored = [[to_micros(value) if isinstance(value, datetime) else value for value in row] for row in rows]
+        number = 0 if tx.is_postgresql else len(rows)
+        sql, order, fixed = self._made.get(number) or self._compiled(tx, number)
+        named = {**fixed, **values, **self._named(stored, number)}
+        for name, value in values.items():
+            named[name] = to_micros(value) if isinstance(value, datetime) else value
+        return list(tx.driver(sql, named if order is None else [named[name] for name in order]).fetchall())
 
-    def _compiled(self, tx: Tx, number: int) -> _MadeRows:
-        names = [[f"given_{row}_{one.name}" for one in self._columns] for row in range(number)]
-        given = (
-            values(*(column(one.name, one.type) for one in self._columns), name="given")
-            .data(
-                [
-                    tuple(bindparam(name, type_=one.type) for name, one in zip(row, self._columns, strict=True))
-                    for row in names
-                ]
-            )
-            .cte("given")
-        )
-        compiled = self._make(given, tx.is_postgresql).compile(dialect=tx.connection.dialect)
-        all_names = tuple(chain.from_iterable(names))
-        made = _MadeRows(
-            sql=str(compiled),
-            order=tuple(compiled.positiontup) if compiled.positional else None,
-            fixed={name: value for name, value in compiled.params.items() if name not in all_names},
-            names=all_names,
-        )
-        self._made[tx.connection.dialect.name, number] = made
+    def _named(self, rows: Sequence[Sequence[Any]], number: int) -> dict[str, Any]:
+        if not number:
+            return dict(zip(self._names(0), map(list, zip(*rows, strict=True)), strict=True))
+        return dict(zip(self._names(number), chain.from_iterable(rows), strict=True))
+
+    def _names(self, number: int) -> list[str]:
+        rows = range(number) if number else [""]
+        return [f"given{row}_{one.name}" for row in rows for one in self._columns]
+
+    def _compiled(self, tx: Tx, number: int) -> _Made:
+        compiled = self._make(self._given(number), tx.is_postgresql).compile(dialect=tx.connection.dialect)
+        order = tuple(compiled.positiontup) if compiled.positional else None
+        fixed = {name: value for name, value in compiled.params.items() if value is not None}
+        made = self._made[number] = str(compiled), order, fixed
         return made
+
+    def _given(self, number: int) -> FromClause:
+        columns = [column(one.name, one.type) for one in self._columns]
+        names = iter(self._names(number))
+        if not number:
+            arrays = [bindparam(next(names), type_=ARRAY(one.type)) for one in self._columns]
+            return func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+        rows = [tuple(bindparam(next(names), type_=one.type) for one in self._columns) for _ in range(number)]
+        return values(*columns, name="given").data(rows).cte("given")
