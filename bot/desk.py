@@ -49,7 +49,8 @@ class Unclear(WirepostError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A delivery as it stands, with all that decides what a person may do to it. `shown` is its id as people see it."""
+    """A delivery as it stands, with all that decides what a person may do to it. `shown` is its id as people see it,
+    `file` the settings file that they read."""
 
     delivery: Delivery
     stored: Stored
@@ -58,6 +59,7 @@ class Case:
     now: datetime
     shown: str
     who: str
+    file: str
 
     @property
     def attempt(self) -> Attempt | None:
@@ -187,6 +189,7 @@ def release(case: Case, second: str | None = None) -> Act:
     """Let a held post go on; the released one is never too old. Two names where the story needs them."""
     one = case.delivery
     _moved(case, Move.RELEASE)  # is it still in time?
+    account_stands(case)
     by = _names(case, second)
     write = _moved(case, Move.RELEASE, who=by, fresh_until=None, **_ready(case))
     rest = f"{case.shown} on {one.account}"
@@ -213,6 +216,7 @@ def retry(case: Case, second: str | None = None) -> Act:
         raise Unclear(became(case))
     rest, undo = f"{case.shown} again on {one.account}", f"wirepost skip {case.shown}"
     if one.state is State.WAITING:
+        account_stands(case)
         if not one.tries:
             raise UsageError(f"{became(case)}: nothing failed. To send it now: wirepost move {case.shown} --now")
         return Act(write=_changed(case, "delivery_hurried", **_ready(case)), would="plan", done="Planned", rest=rest)
@@ -223,9 +227,21 @@ def retry(case: Case, second: str | None = None) -> Act:
         raise TooLate(f"{case.shown}: {sentence(one.reason)} To post it once more: {again}")
     step = Move.RETRY if one.state is State.REJECTED else Move.REOPEN
     _moved(case, step)  # is it still in time?
+    account_stands(case)
     by = _names(case, second)
     write = _moved(case, step, who=by, fresh_until=None, doubted_at=None, **_ready(case))
     return Act(write=write, would="plan", done="Planned", rest=rest, undo=undo)
+
+
+def account_stands(case: Case, else_do: str | None = None) -> None:
+    """Raises UsageError where the settings have no such account any more: nothing can be sent or asked there."""
+    one = case.delivery
+    if one.account not in case.editorial.accounts:
+        other = else_do or f"post the article on another account: wirepost post {one.article} --account NAME"
+        raise UsageError(
+            f"{case.shown} is on {one.account}, which has left the settings: there is no [accounts.{one.account}] in "
+            f"{case.file}. Put the account back there, or {other}"
+        )
 
 
 def _ready(case: Case) -> dict[str, Any]:
@@ -247,6 +263,7 @@ def move(case: Case, at: datetime | None) -> Act:
     held = one.state is State.HELD
     due = max(at, one.ready_at) if at is not None and not held else None
     write = _changed(case, "delivery_moved", pinned_at=at, due_at=due)
+    account_stands(case)
     place = f"for {case.clock(at)}" if at is not None else "by its schedule"
     also = f"; it is on hold: wirepost release {case.shown}" if held else ""
     before = case.clock(one.pinned_at, "%Y-%m-%dT%H:%M") if one.pinned_at is not None else ""
@@ -297,6 +314,7 @@ def not_there(case: Case) -> Act:
     """A person saw that it is not there: it is sent again, as soon as nothing of it can be on its way any more."""
     again: Mapping[str, Any] = {**_ready(case), "doubted_at": None, "absent_at": case.now, "fresh_until": None}
     write = _said(case, Move.SAID_ABSENT, Why(Reason.BY_HAND, case.who), None, again)
+    account_stands(case)
     if case.attempt is not None and case.attempt.lease_until > case.now:
         until = case.clock(case.attempt.lease_until, "%H:%M:%S")
         raise Unclear(f"{case.shown} may still be on its way until {until}: look again then.")
@@ -319,12 +337,14 @@ def _said(case: Case, step: Move, why: Why, receipt: Receipt | None, changes: Ma
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """A person at work. `spell` gives an id as people see it; `dry`: nothing is written."""
+    """A person at work. `spell` gives an id as people see it, `file` is where the settings stand; `dry`: nothing is
+    written."""
 
     store: Store
     editorial: Editorial
     who: str
     dry: bool = False
+    file: str = "the settings file"
     spell: Callable[[Tx, str], str] = field(default=lambda tx, one: one)
 
     def case(self, delivery: str) -> Case:
@@ -345,6 +365,7 @@ class Desk:
             now=now,
             shown=shown,
             who=self.who,
+            file=self.file,
         )
 
     def do(self, delivery: str, decide: Callable[[Case], Act]) -> str:

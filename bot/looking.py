@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.desk import Case, Desk, TooLate, Unclear, became, not_there
-from bot.errors import NoMatch, UsageError
+from bot.desk import Case, Desk, TooLate, Unclear, account_stands, became, not_there
+from bot.errors import UsageError
 from bot.flow import reconcile
 from bot.flow.newsroom import Newsroom
 from bot.model import Receipt, State
@@ -16,7 +16,7 @@ def look_up(room: Newsroom, case: Case) -> str:
     one = case.delivery
     if not case.in_doubt:
         raise TooLate(f"There is nothing unclear: {became(case)}")
-    _known(room, one.account)
+    account_stands(case, f"say what you saw there yourself: wirepost lookup {case.shown} --there URL")
     found = reconcile.look_up(room, one)
     if not isinstance(found, Receipt):
         words = "doesn't show it" if found is None else f"could not be asked: {found}"
@@ -59,8 +59,3 @@ def receipt_at(room: Newsroom, case: Case, url: str) -> Receipt:
             if seen.receipt.url == url or seen.receipt.remote_id == told:
                 return seen.receipt
     return Receipt(remote_id=told, url=url, at=case.now)
-
-
-def _known(room: Newsroom, account: str) -> None:
-    if account not in room.accounts:
-        raise NoMatch(f"{account} is not in the settings any more: it can't be asked.")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.desk import Case, TooLate, Unclear, became, two_people, with_text
-from bot.errors import NoMatch, StoreError, UsageError
+from bot.desk import Case, TooLate, Unclear, account_stands, became, two_people, with_text
+from bot.errors import NoMatch, UsageError
 from bot.flow import plan, schedule
 from bot.flow.clearance import Start, start_of
 from bot.flow.freezing import composed
@@ -136,11 +136,11 @@ def add(room: Newsroom, article: Article) -> Stored:
 
 def composed_with(room: Newsroom, case: Case, text: str | None) -> tuple[Post, Limits]:
     """The post as it would be with this text, and what the account takes. Raises UsageError, with the count, if not."""
-    one = case.delivery
+    account_stands(case)
     with room.store.read() as tx:
-        row = stored_accounts.by_name(tx, one.account)
-    if row is None or one.account not in room.accounts:
-        raise StoreError(f"{one.account} is not in the settings any more.")
+        row = stored_accounts.by_name(tx, case.delivery.account)
+    if row is None:
+        raise NoMatch(f"{case.delivery.account} is not in the store any more.")
     adapter = room.reader(row)
     limits = adapter.bounds()
     try:

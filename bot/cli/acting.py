@@ -73,7 +73,8 @@ def desk_of(app: App, who: str, *, dry: bool = False) -> Desk:
     def spell(tx: Tx, one: str) -> str:
         return short_ids(tx, deliveries, [one])[one]
 
-    return Desk(store=app.store, editorial=app.newsroom.editorial, who=who, dry=dry, spell=spell)
+    file = app.settings.ledger.file
+    return Desk(store=app.store, editorial=app.newsroom.editorial, who=who, dry=dry, file=file, spell=spell)
 
 
 def meant(tx: Tx, words: str, account: str | None) -> list[Delivery]:

@@ -201,6 +201,62 @@ def test_an_edit_that_does_not_fit_says_by_how_much(held: House, run: Run) -> No
     assert re.search(r"100000 of \d+ \w+", err)
 
 
+# -- an account that has left the settings ------------------------------------------------------------------------
+
+WALL = '\n[accounts.wall]\nnetwork = "outbox"\n'
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """Posts that are planned, held and skipped on an account that is taken out of the settings."""
+    made = house(tmp_path_factory.mktemp("left"), more=WALL)
+    for title in ("Mayor opens harbour bridge", "Rowers win the cup", "Storm closes coastal road"):
+        made.story(title)
+    for step in ("check", "discover", "plan", "schedule"):
+        made.one_pass(step)
+    assert made.call("hold", "Rowers win", "--account", "wall") == 0
+    assert made.call("skip", "Storm closes", "--account", "wall") == 0
+    made.config.write_text(made.config.read_text("utf-8").replace(WALL, ""), "utf-8")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("words", "state"),
+    [
+        (["retry"], State.SKIPPED),
+        (["retry"], State.WAITING),
+        (["release"], State.HELD),
+        (["move", "--now"], State.WAITING),
+        (["move", "--next"], State.HELD),
+        (["edit", "--text", "Other words"], State.WAITING),
+    ],
+    ids=lambda part: "-".join(part) if isinstance(part, list) else str(part),
+)
+def test_what_can_not_go_out_any_more_is_not_called_planned(
+    left: House, run: Run, words: list[str], state: State
+) -> None:
+    """Nothing is sent on an account that the settings don't have: the file and the missing table are named."""
+    before = posts(left)
+    (one,) = (one for one in before if (one.account, one.state) == ("wall", state))
+    _, err = run(left, words[0], one.id, *words[1:], code=2)
+    assert "wall, which has left the settings: there is no [accounts.wall] in " in err
+    assert "wirepost.toml. Put the account back there, or post the article on another account: " in err
+    assert f"wirepost post {one.article} --account NAME" in err
+    assert posts(left) == before
+
+
+def test_what_waits_on_an_account_that_has_left_can_still_be_skipped(tmp_path: Path, run: Run) -> None:
+    made = house(tmp_path, more=WALL)
+    made.story("Mayor opens harbour bridge")
+    for step in ("check", "discover", "plan", "schedule"):
+        made.one_pass(step)
+    made.config.write_text(made.config.read_text("utf-8").replace(WALL, ""), "utf-8")
+    (one,) = (one for one in posts(made) if one.account == "wall")
+    run(made, "hold", one.id)
+    run(made, "skip", one.id)
+    assert [one.account for one in posts(made, State.SKIPPED)] == ["wall"]
+
+
 # -- breaker and two people ---------------------------------------------------------------------------------------
 
 
@@ -375,6 +431,24 @@ def test_an_unclear_post_is_never_sent_again_without_a_word(hooked: tuple[House,
     assert out.startswith("Marked ")
     assert posts(made, State.SENT)[-1].url is not None
     assert len(server.bodies) == 1
+
+
+def test_an_unclear_post_of_an_account_that_has_left_takes_a_persons_sighting_alone(
+    hooked: tuple[House, Receiver], run: Run
+) -> None:
+    made, server = hooked
+    server.hangs_up = True
+    made.story("Mayor opens harbour bridge")
+    for step in ("check", "discover", "plan", "schedule", "deliver"):
+        made.one_pass(step)
+    (one,) = [each for each in posts(made) if each.account == "hook"]
+    made.config.write_text(made.config.read_text("utf-8").replace("[accounts.hook]", "[accounts.crook]"), "utf-8")
+    (made.folder / "secrets" / "accounts" / "hook").rename(made.folder / "secrets" / "accounts" / "crook")
+    for words in ([], ["--not-there", "--yes"]):
+        assert "there is no [accounts.hook] in" in run(made, "lookup", one.id, *words, code=2)[1]
+    assert one in posts(made)
+    run(made, "lookup", one.id, "--there", "https://www.example.com/seen")
+    assert one.id in [each.id for each in posts(made, State.SENT)]
 
 
 def test_retry_by_cause_asks_the_network_who_we_are(hooked: tuple[House, Receiver], run: Run) -> None:
