@@ -68,8 +68,11 @@ class Invocation:
         return self._app
 
     def close(self) -> None:
-        """Let go of what was opened: SQLite then folds its log into the one file."""
+        """Let go of what was opened: SQLite then folds its log into the one file. Workers look at what was done."""
         if self._app is not None:
+            from bot.store.bell import ring_once
+
+            ring_once(self._app.store, self._app.newsroom.worker)
             self._app.close()
             self._app = None
 

@@ -1,4 +1,5 @@
-"""The bell between workers on one PostgreSQL: what a commit of one lets run soon, it lets run soon in all of them.
+"""The bell between workers on one PostgreSQL: what a commit of one lets run soon, it lets run soon in all of them; and
+what a command beside them lets run soon, which rings once, at its end.
 
 It only saves waiting. What is due stands in rows, and each worker's ticks find it anyway: a bell that is broken, or a
 ring that got lost, costs seconds and nothing else. So rings are gathered for a moment and sent apart from the commits
@@ -8,8 +9,11 @@ they tell of, which then pay nothing for it (a NOTIFY within them would make Pos
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.log import events
 from bot.store.engine import Store
@@ -17,6 +21,9 @@ from bot.store.engine import Store
 log = events("bell")
 
 CHANNEL = "wirepost"
+_NOTIFY = "SELECT pg_notify(%s, %s)"
+# What a person's act may let run: each step wakes the ones behind it when it has done something.
+AFTER_AN_ACT = ("plan", "schedule", "deliver")
 # So long rings are gathered, in seconds, and so soon they are heard.
 GATHER = 0.2
 # After the connection broke: the next tries, in seconds; then always the last.
@@ -70,10 +77,22 @@ class Bell:
         with self._lock:
             steps, self._rung = sorted(self._rung), set()
         if steps:
-            driver.execute("SELECT pg_notify(%s, %s)", (CHANNEL, "\n".join([self._worker, *steps])))
+            driver.execute(_NOTIFY, _told(self._worker, steps))
 
     def _heard(self, payload: str) -> None:
         who, *steps = payload.split("\n")
         if who != self._worker:
             for step in steps:
                 self._hear(step)
+
+
+def ring_once(store: Store, who: str) -> None:
+    """A command has acted: the workers look at once. Never raises; on SQLite there is no bell, and nothing happens."""
+    if store.is_sqlite:
+        return
+    with suppress(SQLAlchemyError), store.engine.begin() as connection:  # what it did stands: the ticks find it
+        connection.exec_driver_sql(_NOTIFY, _told(who, AFTER_AN_ACT))
+
+
+def _told(who: str, steps: Iterable[str]) -> tuple[str, str]:
+    return CHANNEL, "\n".join([who, *steps])

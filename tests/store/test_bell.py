@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from bot.cli import main
 from bot.clock import SystemClock
 from bot.store import Store
-from bot.store.bell import Bell
+from bot.store.bell import AFTER_AN_ACT, Bell, ring_once
 
 # A bell rings within a fraction of a second; nobody waits for so long unless it is broken.
 PATIENCE = 60.0
@@ -72,6 +74,33 @@ def test_what_one_worker_wakes_the_others_hear_and_it_does_not_hear_itself(ends:
     assert here.heard == []
     assert here.hears(there, "schedule")
     assert set(here.heard) == {"schedule"}
+
+
+@pytest.mark.parametrize("words", [["stop", "--all"], ["resume", "--yes"], ["post", "none such", "--account", "paper"]])
+def test_a_command_beside_the_workers_rings_once_when_it_ends(
+    ends: tuple[Listener, Listener], tmp_path: Path, words: list[str]
+) -> None:
+    """A worker acts on what a person did at once, not at its tick; also where the command ends in an error."""
+    here, there = ends
+    assert there.hears(here, "check")  # from now on it listens
+    settings = tmp_path / "wirepost.toml"
+    url = here.store.url.render_as_string(hide_password=False)
+    settings.write_text(f'[store]\nurl = "{url}"\n\n[accounts.paper]\nnetwork = "outbox"\n', "utf-8")
+    main(["-c", str(settings), *words])
+    for _ in range(int(PATIENCE)):
+        there.news.clear()
+        if set(AFTER_AN_ACT) <= set(there.heard):
+            break
+        there.news.wait(1.0)
+    assert set(there.heard) == {"check", *AFTER_AN_ACT}
+    assert there.heard.count("plan") == 1
+
+
+def test_a_command_on_sqlite_or_without_its_database_rings_no_bell_and_says_nothing(sqlite_url: str) -> None:
+    for url in (sqlite_url, "postgresql://nobody@127.0.0.1:9/none"):
+        store = Store(url, SystemClock())
+        ring_once(store, "host:3")
+        store.close()
 
 
 def test_a_bell_whose_connection_broke_rings_again_by_itself(ends: tuple[Listener, Listener]) -> None:
