@@ -305,7 +305,8 @@ def _moved(current: Delivery, draft: _Draft) -> tuple[Move | None, Why | None]:
     if current.state is State.HELD and draft.state is State.WAITING and current.reason.reason in _MENDABLE:
         return Move.RELEASE, draft.why
     released = current.reason.reason is Reason.BY_HAND
-    if current.state is State.WAITING and draft.state is State.HELD and draft.why.reason in _MENDABLE and not released:
+    caused = draft.why.reason in _MENDABLE or draft.why.reason is Reason.SENSITIVE
+    if current.state is State.WAITING and draft.state is State.HELD and caused and not released:
         return Move.HOLD, draft.why
     return None, None
 

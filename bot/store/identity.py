@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 from bot.model import Reason, State, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
 from bot.store.audit import note
+from bot.store.carried import carry_over
 from bot.store.deliveries import rule_out
 from bot.store.engine import Tx
 from bot.store.schema import article_keys, articles, deliveries, occupied, revisions
@@ -122,7 +123,8 @@ def add_keys(tx: Tx, article: str, keys: Iterable[Key]) -> str:
 
 def merge(tx: Tx, one: str, other: str) -> str:
     """Two articles turn out to be one story. What is out (or may be) wins, then what was not taken back, then the
-    older. Keys, story and wishes follow; the survivor is planned anew, for accounts that only the other had reached."""
+    older. Keys, story, wishes and edits follow; the survivor is planned anew, for accounts that only the other had
+    reached."""
     survivor, loser = _rank(tx, one, other)
     _hand_on(tx, loser, survivor)
     tx.execute(article_keys.update().where(article_keys.c.article == loser).values(article=survivor))
@@ -139,8 +141,9 @@ def merge(tx: Tx, one: str, other: str) -> str:
     tx.execute(deliveries.update().where(deliveries.c.story == loser).values(story=survivor))
     taken = select(deliveries.c.account).where(deliveries.c.article == loser, deliveries.c.state.in_(OUT))
     rule_out(tx, Why(Reason.MERGED, loser), deliveries.c.article == survivor, deliveries.c.account.in_(taken))
-    rule_out(tx, Why(Reason.MERGED, survivor), deliveries.c.article == loser)
     note(tx, "articles_merged", survivor, {"merged": loser})
+    carry_over(tx, loser, survivor)
+    rule_out(tx, Why(Reason.MERGED, survivor), deliveries.c.article == loser)
     return survivor
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from bot import desk, looking, standstill, wishes
+from bot.cli.telling import story_of
 from bot.desk import Act, Case, Desk, TooLate, Unclear
 from bot.errors import UsageError, WirepostError
 from bot.flow import check, deliver, discover, plan, schedule
-from bot.model import Delivery, Move, Reason, State, Why
+from bot.model import Article, Delivery, Move, Reason, State, Why
 from bot.store import articles, attempts
+from bot.store.articles import Stored
 from bot.store.audit import events_of
 from bot.store.backlog import never_on
 from bot.store.deliveries import MoveDelivery
@@ -36,12 +38,17 @@ def person(house: House, who: str = "ana") -> Desk:
     return Desk(store=house.store, editorial=house.room.editorial, who=who)
 
 
-def planned(house: House, *numbers: int, **more: Any) -> list[Delivery]:
-    """Articles come, and their posts wait (nothing is sent)."""
-    house.source.show(*(article(number, **more) for number in numbers))
+def seen(house: House, *shown: Article) -> None:
+    """The source shows these; their posts are planned, and nothing is sent."""
+    house.source.show(*shown)
     discover.run(house.room, anyway=True)
     plan.run(house.room)
     schedule.run(house.room)
+
+
+def planned(house: House, *numbers: int, **more: Any) -> list[Delivery]:
+    """Articles come, and their posts wait (nothing is sent)."""
+    seen(house, *(article(number, **more) for number in numbers))
     return house.all()
 
 
@@ -325,7 +332,59 @@ def test_there_and_not_there_need_a_doubt(both: OpenHouse) -> None:
     assert house.states() == {(State.HELD, Reason.SENSITIVE): 1}
 
 
+# -- two articles that turn out to be one story -------------------------------------------------------------------
+
+
+def of_article(house: House, number: int) -> tuple[Stored, Delivery]:
+    """An article as it is stored, and its post."""
+    with house.store.read() as tx:
+        (stored,) = articles.find(tx, str(article(number).link))
+    (one,) = [each for each in house.all() if each.article == stored.id]
+    return stored, one
+
+
+def test_words_and_time_outlive_the_article_that_they_were_given_to(both: OpenHouse) -> None:
+    """The story goes once, in the editor's words, at the editor's time; `why` says where they came from."""
+    house = both()
+    seen(house, article(1), article(2))
+    ana, given = person(house), of_article(house, 2)[1]
+    ana.do(given.id, edit_to(house, "As our paper heard"))
+    ana.do(given.id, lambda case: desk.move(case, case.now + HOUR))
+    at = house.clock.now() + HOUR
+    seen(house, article(1, aliases=(str(article(2).link),)))
+    pass_time(house.room, 2 * HOUR, step=MINUTE)
+    assert house.sent() == ["As our paper heard"]
+    assert house.times()[0] >= at
+    assert str(article(1).link) in house.server.visible()[0].text
+    with house.store.read() as tx:
+        told = story_of(tx, of_article(house, 1)[0], ["one"], None).history
+    (line,) = (line.words for line in told if line.event == "delivery_taken_over")
+    assert line.startswith("one: taken over (")
+    assert "edited_text As our paper heard" in line
+
+
 # -- two people (P58, P93) ----------------------------------------------------------------------------------------
+
+
+def test_p58_words_that_come_to_a_sensitive_story_wait_for_a_second_person(both: OpenHouse) -> None:
+    """The article that they were written for was not sensitive; the one that survives is."""
+    house = both()
+    second = article(2)
+    seen(house, article(1, **TRIAL), second)
+    person(house).do(of_article(house, 2)[1].id, edit_to(house, "As our paper heard"))
+    seen(house, article(1, aliases=(str(second.link),), **TRIAL))
+    pass_time(house.room, HOUR, step=MINUTE)
+    assert house.server.posts == []
+    assert (State.HELD, Reason.SENSITIVE) in house.states()
+
+
+def test_p58_words_on_a_story_that_becomes_sensitive_wait_for_a_second_person(both: OpenHouse) -> None:
+    house = both()
+    (one,) = planned(house, 1)
+    person(house).do(one.id, edit_to(house, "As our paper heard"))
+    planned(house, 1, **TRIAL)
+    pass_time(house.room, HOUR, step=MINUTE)
+    assert house.states() == {(State.HELD, Reason.SENSITIVE): 1}
 
 
 def test_p58_an_edited_text_on_a_sensitive_story_waits_for_a_second_person(both: OpenHouse) -> None:

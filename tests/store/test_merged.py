@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from sqlalchemy import select
 
-from bot.model import Article, Move, State
+from bot.model import Article, Attempt, Delivery, Move, Reason, State, Why
 from bot.rules.duplicates import Key, KeyKind, keys_of
-from bot.store import Store, articles, deliveries, identity
+from bot.store import Store, articles, audit, deliveries, identity
 from bot.store.articles import AddArticle, ChangedArticle, SeenArticle
 from bot.store.attempts import Refused
 from bot.store.ledger import imbalances
@@ -29,6 +32,11 @@ def link_of(number: int) -> Key:
 def owner(store: Store, key: Key) -> str | None:
     with store.read() as tx:
         return identity.owner(tx, [key])
+
+
+def events_of(stock: Stock, subject: str) -> list[audit.Event]:
+    with stock.store.read() as tx:
+        return audit.events_of(tx, subject)
 
 
 def merged(stock: Stock) -> None:
@@ -121,3 +129,83 @@ def test_d2_a_change_of_a_merged_article_does_not_wake_it(two: Stock) -> None:
     two.store.commit(AddArticle(ChangedArticle(id="article-2", article=new, digest="d", keys=())))
     with two.store.read() as tx:
         assert "article-2" not in [one.id for one in articles.unplanned(tx, limit=9)]
+
+
+# -- what an editor gave to the losing article's post --------------------------------------------------------------
+
+NINE = START + timedelta(hours=9)
+
+
+def edited(stock: Stock, number: int, **more: Any) -> Delivery:
+    """A post with an editor's words."""
+    return stock.waiting(number, edited_text="Read this", edited_by="ana", **more)
+
+
+def test_words_and_time_of_the_losers_post_go_to_the_survivors(two: Stock) -> None:
+    mine, other = two.waiting(1), two.waiting(1, "late")
+    lost = edited(two, 2, pinned_at=NINE)
+    merged(two)
+    kept = two.read(mine.id)
+    assert (kept.state, kept.edited_text, kept.edited_by, kept.pinned_at) == (State.WAITING, "Read this", "ana", NINE)
+    assert two.state(lost.id) is State.SKIPPED
+    assert (two.read(other.id).edited_text, two.read(other.id).pinned_at) == (None, None)
+    (told,) = events_of(two, mine.id)
+    assert told.event == "delivery_taken_over"
+    assert told.detail == {"from": lost.id, "edited_text": "Read this", "edited_by": "ana", "pinned_at": str(NINE)}
+    assert not isinstance(two.start(mine), Attempt)  # who read it before the merge is too late
+
+
+def test_what_the_survivors_post_has_of_its_own_stays_and_the_other_is_written_down(two: Stock) -> None:
+    mine = two.waiting(1, edited_text="My own words", edited_by="ben")
+    lost = edited(two, 2, pinned_at=NINE)
+    merged(two)
+    kept = two.read(mine.id)
+    assert (kept.edited_text, kept.edited_by, kept.pinned_at) == ("My own words", "ben", NINE)
+    told = events_of(two, "article-1")[-1]
+    assert told.event == "article_left_behind"
+    assert told.detail == {"from": lost.id, "account": "desk", "edited_text": "Read this"}
+
+
+@pytest.mark.parametrize("state", ["none", "sent", "doubted", "skipped", "released"])
+def test_words_that_find_no_post_that_may_change_are_written_down(two: Stock, state: str) -> None:
+    """It is out, or may be, or there is none, or a person let it go in other words: nothing of it is touched."""
+    two.article(1)
+    made = {
+        "none": lambda: None,
+        "sent": lambda: two.sent(1),
+        "doubted": lambda: two.waiting(1, doubted_at=START, attempt=None),
+        "skipped": lambda: two.waiting(1, state=State.SKIPPED),
+        "released": lambda: two.waiting(1, reason=Reason.BY_HAND),
+    }[state]()
+    before = two.read(made.id) if made is not None else None
+    lost = edited(two, 2)
+    merged(two)
+    assert events_of(two, "article-1")[-1].detail == {"from": lost.id, "account": "desk", "edited_text": "Read this"}
+    assert two.state(lost.id) is State.SKIPPED
+    if before is not None:
+        assert replace(two.read(before.id), story=before.story) == before
+
+
+@pytest.mark.parametrize("was", [State.WAITING, State.HELD])
+def test_words_that_wait_for_a_second_person_go_on_waiting(two: Stock, was: State) -> None:
+    mine = two.waiting(1, state=was)
+    edited(two, 2, state=State.HELD, reason=Reason.SENSITIVE, detail="tag Trial")
+    merged(two)
+    kept = two.read(mine.id)
+    assert (kept.state, kept.reason, kept.edited_text) == (State.HELD, Why(Reason.SENSITIVE, "tag Trial"), "Read this")
+
+
+def test_a_post_in_doubt_keeps_its_words_for_itself(two: Stock) -> None:
+    mine = two.waiting(1)
+    asked = edited(two, 2, state=State.HELD, reason=Reason.LOST_REPLY, doubted_at=START)
+    merged(two)
+    assert two.read(mine.id).edited_text is None
+    assert two.state(asked.id) is State.HELD
+
+
+def test_the_losers_link_in_the_words_becomes_the_survivors(two: Stock) -> None:
+    mine = two.waiting(1)
+    link = str(article(2).link)
+    two.waiting(2, edited_text=f"Read {link} and {link}0", edited_by="ana")
+    merged(two)
+    assert two.read(mine.id).edited_text == f"Read {article(1).link} and {link}0"
