@@ -10,7 +10,9 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +23,7 @@ from sqlalchemy import case, func, select
 from bot import __version__
 from bot.errors import StoreError
 from bot.flow.newsroom import Newsroom
-from bot.model import State, Status
+from bot.model import Outcome, State, Status
 from bot.rules.timing import limits_at, pacing_at, timing_for
 from bot.store import Tx, attempts, deliveries, migrate, schema, stops
 from bot.store import accounts as stored_accounts
@@ -103,20 +105,52 @@ def in_container(root: Path = Path("/")) -> bool:
 # -- numbers ------------------------------------------------------------------------------------------------------
 
 
-def metrics(worker: Living) -> bytes:
+class Tally:
+    """Attempts by how they ended, since this process began to count, whoever made them.
+
+    A scrape reads what is newer than the one before and what had not ended then: to count them all would cost a second
+    for each million that the store ever had.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: int | None = None
+        self._open: set[int] = set()
+        self._ended: Counter[tuple[str, Outcome]] = Counter()
+
+    def ended(self, tx: Tx) -> Mapping[tuple[str, Outcome], int]:
+        """How many attempts of each account have ended in which outcome; none at the first call."""
+        with self._lock:
+            if self._last is None:
+                self._last = attempts.last_number(tx)
+            for number, account, outcome in attempts.outcomes(tx, after=self._last, also=self._open):
+                self._last = max(self._last, number)
+                self._open.discard(number)
+                if outcome in _NOT_ENDED:
+                    self._open.add(number)
+                else:
+                    self._ended[account, outcome] += 1
+            return dict(self._ended)
+
+
+_NOT_ENDED = (Outcome.OPEN, Outcome.PENDING, Outcome.UNKNOWN)
+
+
+def metrics(worker: Living, tally: Tally) -> bytes:
     """All numbers as Prometheus text. Labels come from the settings and from enums only, never from ids or titles."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
-    registry.register(_Collector(worker))
+    registry.register(_Collector(worker, tally))
     return generate_latest(registry)
 
 
 class _Collector:
     """Reads the store once per scrape."""
 
-    def __init__(self, worker: Living) -> None:
+    def __init__(self, worker: Living, tally: Tally) -> None:
         self._worker = worker
+        self._tally = tally
 
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import GaugeMetricFamily
@@ -130,12 +164,13 @@ class _Collector:
             with self._worker.newsroom.store.read() as tx:
                 for family in (_queue, _accounts, _caps, _sources, _store):
                     yield from family(self._worker.newsroom, tx)
+                yield _attempts(self._worker.newsroom, self._tally.ended(tx))
         except StoreError:
             yield GaugeMetricFamily("wirepost_store_up", "Does the store answer?", value=0)
 
 
 def _queue(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.core import GaugeMetricFamily
 
     family = GaugeMetricFamily("wirepost_deliveries", "Deliveries in an open state.", labels=["account", "state"])
     counted = deliveries.counts(tx)
@@ -149,11 +184,19 @@ def _queue(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
         due = late.get(account)
         oldest.add_metric([account], (tx.now - due).total_seconds() if due else 0)
     yield oldest
-    tried = CounterMetricFamily("wirepost_attempts", "Attempts by how they ended.", labels=["account", "outcome"])
-    for (account, outcome), number in sorted(attempts.counts(tx).items()):
-        if account in newsroom.accounts:
-            tried.add_metric([account, outcome], number)
-    yield tried
+
+
+def _attempts(newsroom: Newsroom, ended: Mapping[tuple[str, Outcome], int]) -> Any:
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily(
+        "wirepost_attempts", "Attempts by how they ended, since this worker started.", labels=["account", "outcome"]
+    )
+    for account in sorted(newsroom.accounts):
+        for outcome in Outcome:
+            if outcome not in _NOT_ENDED:
+                family.add_metric([account, outcome], ended.get((account, outcome), 0))
+    return family
 
 
 def _accounts(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
@@ -275,9 +318,12 @@ class HealthServer:
 
     def __init__(self, listen: str, worker: Living) -> None:
         """Raises OSError if the address can't be had."""
+        tally = Tally()
+        with suppress(StoreError), worker.newsroom.store.read() as tx:
+            tally.ended(tx)  # from now on; else from the first scrape
         host, _, port = listen.rpartition(":")
         server = _Server6 if host.startswith("[") else ThreadingHTTPServer
-        self._server = server((host.strip("[]") or "127.0.0.1", int(port)), _handler(worker))
+        self._server = server((host.strip("[]") or "127.0.0.1", int(port)), _handler(worker, tally))
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -294,7 +340,7 @@ class _Server6(ThreadingHTTPServer):
     address_family = socket.AF_INET6
 
 
-def _handler(worker: Living) -> type[BaseHTTPRequestHandler]:
+def _handler(worker: Living, tally: Tally) -> type[BaseHTTPRequestHandler]:
     reports: dict[str, Callable[[Living], Report]] = {"/live": live, "/ready": ready}
 
     class Handler(BaseHTTPRequestHandler):
@@ -307,7 +353,7 @@ def _handler(worker: Living) -> type[BaseHTTPRequestHandler]:
                 good, detail = reports[path](worker)
                 self._answer(200 if good else 503, "application/json", json.dumps(detail).encode())
             elif path == "/metrics":
-                self._answer(200, "text/plain; version=0.0.4; charset=utf-8", metrics(worker))
+                self._answer(200, "text/plain; version=0.0.4; charset=utf-8", metrics(worker, tally))
             else:
                 self._answer(404, "application/json", b'{"there is": ["/live", "/ready", "/metrics"]}')
 

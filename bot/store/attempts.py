@@ -7,7 +7,7 @@ story does not already occupy the account. Everything that moves a delivery afte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -360,11 +360,10 @@ def last_number(tx: Tx) -> int:
     return tx.execute(select(func.max(attempts.c.id))).scalar() or 0
 
 
-def counts(tx: Tx) -> dict[tuple[str, str], int]:
-    """How many attempts of each account ended in which outcome."""
-    query = (
-        select(attempts.c.account, attempts.c.outcome, func.count().label("number"))
-        .group_by(attempts.c.account, attempts.c.outcome)
-        .order_by(attempts.c.account, attempts.c.outcome)
-    )
-    return {(row.account, row.outcome): int(row.number) for row in tx.rows(query)}
+def outcomes(tx: Tx, *, after: int, also: Iterable[int]) -> list[tuple[int, str, Outcome]]:
+    """Number, account and outcome of the attempts with a higher number, and of these."""
+    found = []
+    for asked in (attempts.c.id.in_(sorted(also)), attempts.c.id > after):  # in one statement SQLite reads all
+        query = select(attempts.c.id, attempts.c.account, attempts.c.outcome).where(asked).order_by(attempts.c.id)
+        found += [(row.id, row.account, Outcome(row.outcome)) for row in tx.rows(query)]
+    return found

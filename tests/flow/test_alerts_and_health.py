@@ -197,7 +197,7 @@ def test_p24_live_ready_and_metrics_over_http(store: Store, clock: ManualClock) 
 def test_fifty_accounts_make_few_series(sqlite_store: Store, clock: ManualClock) -> None:
     house = House(sqlite_store, clock, *(f"account-{n:02}" for n in range(50)))
     house.show(article(1), article(2))
-    lines = health.metrics(Worker(house)).decode().splitlines()
+    lines = health.metrics(Worker(house), health.Tally()).decode().splitlines()
     assert 200 < len([line for line in lines if line and not line.startswith("#")]) < 5_000
 
 

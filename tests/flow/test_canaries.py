@@ -110,7 +110,7 @@ def test_p118_no_secret_in_logs_store_metrics_or_alerts(
         beat_at = clock.monotonic()
         store_trouble = None
 
-    told = [loud.getvalue(), health.metrics(Worker()).decode(), repr(room.accounts), repr(options)]
+    told = [loud.getvalue(), health.metrics(Worker(), health.Tally()).decode(), repr(room.accounts), repr(options)]
     told.append(repr(alerts.causes(alerts.read(room, timedelta(days=1)))))
     store.close()
     path = Path(sqlite_url.removeprefix("sqlite:///"))

@@ -26,7 +26,7 @@ from bot.store.workers import Beat
 from bot.testing.clock import ManualClock
 from bot.testing.network import FakeOptions
 from bot.testing.network_server import Fault
-from bot.testing.newsroom import look
+from bot.testing.newsroom import look, pass_time
 from tests.flow.conftest import OpenHouse
 from tests.flow.stories import House, article
 
@@ -273,6 +273,8 @@ def test_metrics_say_what_the_store_says(both: OpenHouse, port: OpenPort) -> Non
         'wirepost_source_last_success_timestamp_seconds{source="main"}': now,
         'wirepost_source_errors{source="main"}': 0,
         'wirepost_attempts_total{account="one",outcome="receipt"}': 2,
+        'wirepost_attempts_total{account="two",outcome="auth_failed"}': 1,
+        'wirepost_attempts_total{account="two",outcome="receipt"}': 0,
         'wirepost_account_info{account="one",network="fake"}': 1,
         'wirepost_account_up{account="one"}': 1,
         'wirepost_account_up{account="two"}': 0,
@@ -293,6 +295,26 @@ def test_metrics_say_what_the_store_says(both: OpenHouse, port: OpenPort) -> Non
         assert got.get(series) == value, (series, got.get(series))
     assert 'wirepost_cap_remaining{account="one",window="month"}' not in got
     assert got["wirepost_store_bytes"] > 10_000
+
+
+def test_each_attempt_is_counted_once_when_it_has_ended(both: OpenHouse, port: OpenPort) -> None:
+    """What was before this worker is not counted, and what is unclear only when it is known."""
+    desk = both()
+    desk.show(article(1))
+    one = port(desk)
+
+    def ended() -> dict[str, float]:
+        ours = {series: value for series, value in one.numbers().items() if series.startswith("wirepost_attempts_")}
+        return {series.rpartition("=")[2].strip('"}'): value for series, value in ours.items() if value}
+
+    assert ended() == {}
+    desk.server.faults.append(Fault.LOST_AFTER)
+    desk.show(article(1), article(2))
+    assert ended() == {}
+    desk.show(article(1), article(2), article(3))
+    assert ended() == {"receipt": 1}
+    pass_time(desk.room, 5 * MINUTE, step=MINUTE)
+    assert ended() == {"receipt": 1, "found": 1}
 
 
 def test_oldest_due_is_how_long_the_oldest_waits(house: OpenHouse, port: OpenPort) -> None:

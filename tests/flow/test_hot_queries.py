@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+from bot import health
 from bot.testing.newsroom import pass_time
 from tests.flow.conftest import OpenHouse
 from tests.flow.stories import House, article
@@ -66,6 +67,27 @@ def day(house: House) -> None:
     pass_time(house.room, 20 * MINUTE, step=MINUTE)
     house.show(article(0, headline="Another headline altogether"), *(article(number) for number in range(2, 7)))
     pass_time(house.room, 10 * MINUTE, step=MINUTE)
+
+
+class Worker:
+    """As much of a worker as the numbers ask about."""
+
+    def __init__(self, desk: House) -> None:
+        self.newsroom = desk.room
+        self.beat_at = 0.0
+        self.store_trouble: str | None = None
+
+
+def test_a_scrape_does_not_read_the_attempts_through(house: OpenHouse) -> None:
+    """Articles are counted whole: they are as many as the accounts' posts are together, divided by the accounts."""
+    desk = house("one", "two")
+    tally = health.Tally()
+    health.metrics(Worker(desk), tally)
+    day(desk)
+    with recorded(desk.store.engine) as statements:
+        told = health.metrics(Worker(desk), tally).decode()
+    assert 'wirepost_attempts_total{account="one",outcome="receipt"} 7.0' in told
+    assert [found for found in read_through(desk, statements) if not found.startswith("SCAN articles ")] == []
 
 
 def test_p114_no_statement_of_the_flow_reads_a_growing_table_through(house: OpenHouse) -> None:

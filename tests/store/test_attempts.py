@@ -260,7 +260,10 @@ def test_what_is_read_of_the_ledger(two: Stock, clock: ManualClock) -> None:
             (attempt.id, doubted.id),
             (open_one.id, "1-late"),
         ]
-        assert attempts.counts(tx) == {("desk", "receipt"): 1, ("desk", "unknown"): 1, ("late", "open"): 1}
+        assert attempts.outcomes(tx, after=attempt.id, also=[sent.attempt or 0]) == [
+            (sent.attempt, "desk", Outcome.RECEIPT),
+            (open_one.id, "late", Outcome.OPEN),
+        ]
         assert attempts.history(tx, "@desk", limit=5) == [START, START]
         assert attempts.unconfirmed(tx, since=START) == {"desk": [sent]}
         assert attempts.unconfirmed(tx, since=START + timedelta(seconds=1)) == {}
