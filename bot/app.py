@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -131,6 +132,26 @@ def prepare(settings: Settings, clock: Clock | None = None, *, migrate_shared: b
         return migrate.migrate(store)
     finally:
         store.close()
+
+
+@contextmanager
+def alone(settings: Settings, clock: Clock) -> Iterator[None]:
+    """Hold an SQLite store of an older schema while it is brought to ours: under a worker of that version its tables
+    must not change. Raises StoreTaken, StoreError. PostgreSQL's workers are told by the bell."""
+    store = Store(settings.store_url, clock)
+    try:
+        found = migrate.revision(store) if store.path is not None and store.path.exists() else None
+    finally:
+        store.close()
+    if store.path is None or found is None or found >= migrate.HEAD:
+        yield
+        return
+    hold = Hold(store.path)
+    hold.take()
+    try:
+        yield
+    finally:
+        hold.release()
 
 
 def _make_folder(folder: Path) -> None:

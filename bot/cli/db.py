@@ -24,7 +24,7 @@ def command() -> None:
 @click.pass_context
 def migrate_command(ctx: click.Context, check: bool) -> int:
     """Bring the store to this version's schema. It is backed up first."""
-    from bot.app import prepare
+    from bot.app import alone, prepare
     from bot.store import Store, migrate
 
     call = invocation(ctx)
@@ -35,12 +35,15 @@ def migrate_command(ctx: click.Context, check: bool) -> int:
         if check:
             click.echo(f"The store has schema {found or 'none'}, this program {migrate.HEAD}.")
             return 0 if found == migrate.HEAD else 7
-        if found not in (None, migrate.HEAD):
+        older = found not in (None, migrate.HEAD)
+        if older:
             migrate.require_older(store)
-            click.echo(f"Backed up to {_back_up(call, settings.var / 'backups')}")
     finally:
         store.close()
-    done = prepare(settings, call.clock, migrate_shared=True)
+    with alone(settings, call.clock):
+        if older:
+            click.echo(f"Backed up to {_back_up(call, settings.var / 'backups')}")
+        done = prepare(settings, call.clock, migrate_shared=True)
     click.echo(f"The store has schema {migrate.HEAD}." + ("" if done else " There was nothing to do."))
     return 0
 

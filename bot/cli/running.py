@@ -30,12 +30,13 @@ FIXED = ("store.url", "listen", "var", "key", "workers", "log")
 @contextmanager
 def opened(call: Invocation, *, migrate: bool) -> Iterator[App]:
     """The store brought to our schema, the log set up, everything wired. Raises SettingsError, StoreError."""
-    from bot.app import build, prepare
+    from bot.app import alone, build, prepare
 
     settings = call.settings()
     _log(settings, call)
-    _back_up(call, settings)
-    prepare(settings, migrate_shared=migrate)
+    with alone(settings, call.clock):
+        _back_up(call, settings)
+        prepare(settings, migrate_shared=migrate)
     _warn(call, settings)
     app = build(settings)
     if app.newsroom.keyring.made is not None:

@@ -9,7 +9,7 @@ they tell of, which then pay nothing for it (a NOTIFY within them would make Pos
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -86,12 +86,12 @@ class Bell:
                 self._hear(step)
 
 
-def ring_once(store: Store, who: str) -> None:
+def ring_once(store: Store, who: str, steps: Sequence[str] = AFTER_AN_ACT) -> None:
     """A command has acted: the workers look at once. Never raises; on SQLite there is no bell, and nothing happens."""
     if store.is_sqlite:
         return
     with suppress(SQLAlchemyError), store.engine.begin() as connection:  # what it did stands: the ticks find it
-        connection.exec_driver_sql(_NOTIFY, _told(who, AFTER_AN_ACT))
+        connection.exec_driver_sql(_NOTIFY, _told(who, steps))
 
 
 def _told(who: str, steps: Iterable[str]) -> tuple[str, str]:

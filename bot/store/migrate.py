@@ -12,6 +12,7 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.errors import WrongSchema
+from bot.store.bell import ring_once
 from bot.store.engine import Store, store_error
 from bot.store.schema import meta, metadata
 from bot.store.stops import guard_row
@@ -72,6 +73,7 @@ def migrate(store: Store) -> bool:
                 connection.execute(meta.insert(), guard_row())
     except SQLAlchemyError as error:
         raise store_error(error, store.url.render_as_string(hide_password=True)) from error
+    ring_once(store, "migration", ("watch",))  # a worker of the older version sees it, and stops
     return True
 
 

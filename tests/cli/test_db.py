@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from house import House, house
 from sqlalchemy import make_url
 
@@ -19,6 +20,7 @@ from bot.model import State
 from bot.store import Store, deliveries, ledger
 from bot.store.backup import KEEP, back_up, copies, daily, last_backup, prune, put_back
 from bot.store.hold import Hold
+from bot.store.migrate import _config
 from bot.store.stops import switches
 from bot.store.witness import restored_since
 from bot.testing.clock import ManualClock
@@ -61,6 +63,14 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def downgraded(made: House) -> None:
+    """The store as the version before made it."""
+    store = Store(f"sqlite:///{made.database}", SystemClock())
+    with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        command.downgrade(_config(connection), "0001")
+    store.close()
+
+
 def backed_up(made: House, run: Run) -> Path:
     out, _ = run(made, "db", "backup", "--to", str(made.folder / "copies"))
     return Path(out.split("Backed up to ")[1].splitlines()[0])
@@ -77,6 +87,22 @@ def test_migrate_makes_a_store_and_then_has_nothing_to_do(tmp_path: Path, run: R
     assert "There was nothing to do." in run(made, "db", "migrate")[0]
     run(made, "db", "migrate", "--check")
     assert run(made, "db", "check")[0] == "ok    the store is sound, and its ledger balances\n"
+
+
+@pytest.mark.parametrize("words", [["db", "migrate"], ["run", "--once"]], ids=" ".join)
+def test_p102_a_store_is_not_brought_to_our_schema_under_a_worker_of_the_older_one(
+    made: House, run: Run, words: list[str]
+) -> None:
+    """That one would write on in tables that it does not know."""
+    downgraded(made)
+    before = digest(made.database)
+    hold = Hold(made.database)
+    hold.take()
+    assert "one worker at a time on SQLite" in run(made, *words, code=11)[1]
+    hold.release()
+    assert digest(made.database) == before
+    assert "Backed up to" in run(made, "db", "migrate")[0]
+    run(made, "db", "migrate", "--check")
 
 
 NEWER = [

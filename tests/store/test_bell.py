@@ -8,12 +8,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import text
 
 from bot.cli import main
 from bot.clock import SystemClock
 from bot.store import Store
 from bot.store.bell import AFTER_AN_ACT, Bell, ring_once
+from bot.store.migrate import _config, migrate
 
 # A bell rings within a fraction of a second; nobody waits for so long unless it is broken.
 PATIENCE = 60.0
@@ -42,6 +44,15 @@ class Listener:
                 other.bell.ring(step)
             if self.news.wait(1.0):
                 return True
+        return False
+
+    def has_heard(self, steps: set[str]) -> bool:
+        """Wait until all of these were heard."""
+        for _ in range(int(PATIENCE)):
+            self.news.clear()
+            if steps <= set(self.heard):
+                return True
+            self.news.wait(1.0)
         return False
 
 
@@ -87,13 +98,20 @@ def test_a_command_beside_the_workers_rings_once_when_it_ends(
     url = here.store.url.render_as_string(hide_password=False)
     settings.write_text(f'[store]\nurl = "{url}"\n\n[accounts.paper]\nnetwork = "outbox"\n', "utf-8")
     main(["-c", str(settings), *words])
-    for _ in range(int(PATIENCE)):
-        there.news.clear()
-        if set(AFTER_AN_ACT) <= set(there.heard):
-            break
-        there.news.wait(1.0)
+    assert there.has_heard(set(AFTER_AN_ACT))
     assert set(there.heard) == {"check", *AFTER_AN_ACT}
     assert there.heard.count("plan") == 1
+
+
+def test_a_migration_rings_so_that_workers_of_the_older_version_stop_at_once(postgres_url: str) -> None:
+    """They look at the schema at their watch, else each 15 s."""
+    with listening(postgres_url, "host:1") as there, listening(postgres_url, "host:2") as here:
+        assert there.hears(here, "check")
+        with here.store.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            command.downgrade(_config(connection), "0001")
+        assert migrate(here.store) is True
+        assert there.has_heard({"watch"})
+        assert migrate(here.store) is False
 
 
 def test_a_command_on_sqlite_or_without_its_database_rings_no_bell_and_says_nothing(sqlite_url: str) -> None:
