@@ -364,12 +364,19 @@ def _round(newsroom: Newsroom, settings: AlertSettings) -> bool:
         return False
     newsroom.store.commit(SyncAlerts(causes(facts)))
     with newsroom.store.read() as tx:
-        due = [(alert, False) for alert in stored_alerts.open_alerts(tx) if _to_say(alert, tx.now)]
+        due = [(alert, False) for alert in telling(stored_alerts.open_alerts(tx)) if _to_say(alert, tx.now)]
         due += [(alert, True) for alert in stored_alerts.unsaid_endings(tx)]
     for alert, closing in due:
         level = log.info if closing else log.warning
         level("alert_closed" if closing else "alert", cause=alert.cause, words=alert.words)
     return channel.say(newsroom, settings, due, failing=facts.dumb is not None)
+
+
+def telling(open_now: Sequence[Alert]) -> list[Alert]:
+    """The open alerts that say something of their own: of one budget's marks the highest. Pure."""
+    low, high = (f"budget {mark} " for mark in BUDGET_MARKS)
+    outdone = {low + alert.cause.removeprefix(high) for alert in open_now if alert.cause.startswith(high)}
+    return [alert for alert in open_now if alert.cause not in outdone]
 
 
 def _to_say(alert: Alert, now: datetime) -> bool:
@@ -390,7 +397,7 @@ def red_lines(store: Store) -> list[str]:
         on = stops.switches(tx)
         lines = [f"STOPPED {switch} since {switch.at:%d %b %H:%M UTC}" for switch in on]
         lines += [f"! {line}" for line in _nobody_works(tx, on)]
-        return lines + [f"! {alert.words}" for alert in stored_alerts.open_alerts(tx)]
+        return lines + [f"! {alert.words}" for alert in telling(stored_alerts.open_alerts(tx))]
 
 
 def _nobody_works(tx: Tx, on: Sequence[StopSwitch]) -> list[str]:

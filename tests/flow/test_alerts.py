@@ -264,6 +264,27 @@ def test_p112_two_days_of_one_cause_are_eight_messages_and_one_at_its_end(both: 
     assert channel.about("source main")[8:] == ["closed"]
 
 
+def test_p112_of_a_budgets_marks_the_highest_alone_is_said_again(house: OpenHouse, channel: Channel) -> None:
+    """At 100 % the mark at 80 is not over, and nobody needs to hear of it."""
+    desk = house(account={"caps": {"cost_month": "1.50 USD"}})
+    desk.room.accounts = {"one": replace(desk.room.accounts["one"], network=Dear)}
+    network = desk.room.door
+    desk.show(*(article(number) for number in range(4)))
+    alerts.run(on_loopback(desk).room, channel.settings)
+    desk.room.door = network
+    desk.show(*(article(number) for number in range(5)))
+    assert list(found(desk)) == ["budget 80 one", "budget 100 one"]
+    on_loopback(desk)
+    for _ in range(24):
+        alerts.run(desk.room, channel.settings)
+        desk.clock.advance(HOUR)
+    assert channel.about("budget 80 one") == ["open"]
+    assert channel.about("budget 100 one") == ["open"] + ["still open"] * 3
+    assert [line for line in alerts.red_lines(desk.store) if "month" in line] == [
+        "! one spent 1.50 of this month's 1.50: that is all of it."
+    ]
+
+
 def test_a_cause_that_comes_back_is_a_new_one(house: OpenHouse, channel: Channel) -> None:
     desk = on_loopback(house())
     for _ in range(2):
