@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -29,8 +30,7 @@ def migrate_command(ctx: click.Context, check: bool) -> int:
 
     call = invocation(ctx)
     settings = call.settings()
-    store = Store(settings.store_url, call.clock)
-    try:
+    with closing(Store(settings.store_url, call.clock)) as store:
         found = migrate.revision(store) if store.path is None or store.path.exists() else None
         if check:
             click.echo(f"The store has schema {found or 'none'}, this program {migrate.HEAD}.")
@@ -38,8 +38,6 @@ def migrate_command(ctx: click.Context, check: bool) -> int:
         older = found not in (None, migrate.HEAD)
         if older:
             migrate.require_older(store)
-    finally:
-        store.close()
     with alone(settings, call.clock):
         if older:
             click.echo(f"Backed up to {_back_up(call, settings.var / 'backups')}")

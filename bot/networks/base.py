@@ -250,13 +250,25 @@ def common_meaning(response: Response) -> SendError | None:
 
 def object_in(response: Response) -> Mapping[str, Any]:
     """The JSON object that an answer is. Raises Unknown if it is anything else: then nobody knows what happened."""
-    try:
-        value = response.json()
-    except ValueError:
-        value = None
+    value = _json_in(response)
     if not isinstance(value, dict):
         raise Unknown("The answer is no JSON object.", status=response.status, request_id=response.request_id)
     return value
+
+
+def objects_in(response: Response) -> Sequence[Mapping[str, Any]]:
+    """The JSON objects that an answer lists. Raises Unknown if it is anything else."""
+    value = _json_in(response)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Unknown("The answer is no list of objects.", status=response.status, request_id=response.request_id)
+    return value
+
+
+def _json_in(response: Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def same_link(one: str, other: str) -> bool:
@@ -284,6 +296,7 @@ __all__ = [
     "NetworkOptions",
     "common_meaning",
     "object_in",
+    "objects_in",
     "only_send_errors",
     "same_link",
 ]

@@ -20,7 +20,7 @@ from pydantic import Field, SecretStr
 from bot.errors import AuthFailed, Busy, Misconfigured, Rejected, SendError, Unknown
 from bot.http import Response, reset_time
 from bot.model import Identity, Limits, Pace, Payload, Post, Receipt, Seen, Unit
-from bot.networks.base import Can, Network, NetworkOptions, object_in
+from bot.networks.base import Can, Network, NetworkOptions, object_in, objects_in
 from bot.rules.fediverse import read_content, words_of
 from bot.rules.text import measure
 
@@ -127,16 +127,14 @@ class Mastodon(Network):
         if not account:
             raise Unknown("The server's answer names no account.")
         software, version = self._kind(str(about.get("version", "")))
-        host = re.sub(
-            r"^https?://|/$", "", str(about.get("domain") or about.get("uri") or urlsplit(self._base).hostname)
-        )
+        named = about.get("domain") or about.get("uri") or urlsplit(self._base).hostname
+        host = re.sub(r"^https?://|/$", "", str(named))
         facts = {
             "account": account,
             "software": software,
             "version": version,
             "max_characters": _number(about, "max_characters") or _number(about, "max_toot_chars") or self.limits.size,
             "characters_reserved_per_url": _number(about, "characters_reserved_per_url") or _LINK_COST,
-            "needs_image": SOFTWARE.get(software, _ELSE).needs_image,
         }
         return Identity(remote_id=f"{account}@{host}", name=f"@{me.get('username', '')}@{host}", facts=facts)
 
@@ -165,7 +163,7 @@ class Mastodon(Network):
         return Payload(json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode(), post.text, post.link)
 
     def send(self, payload: Payload, key: str) -> Receipt:
-        if self.facts.get("needs_image"):
+        if self._software().needs_image:
             raise Rejected(f"{self.facts['software']} takes no post without a picture.")
         headers = {**self._bearer, "Idempotency-Key": key, "Content-Type": "application/json"}
         answer = self.http.request("POST", f"{self._base}/api/v1/statuses", headers=headers, content=payload.body)
@@ -192,7 +190,7 @@ class Mastodon(Network):
             raise Unknown("The account's id is not known yet: check the account first.")
         query = {"limit": str(_PAGE), "exclude_reblogs": "true"}
         for _ in range(_PAGES):
-            page = _listed(self._get(f"/api/v1/accounts/{account}/statuses", query))
+            page = [_seen(one) for one in objects_in(self._get(f"/api/v1/accounts/{account}/statuses", query))]
             yield from (seen for seen in page if seen.at >= since)
             if not page or page[-1].at < since:
                 return
@@ -240,18 +238,8 @@ def _receipt(status: Mapping[str, Any]) -> Receipt:
     raise Unknown("The answer holds no status.")
 
 
-def _listed(response: Response) -> list[Seen]:
-    """The statuses of a list answer, newest first. Raises Unknown if it is no such list."""
-    try:
-        statuses = response.json()
-    except ValueError:
-        statuses = None
-    if not isinstance(statuses, list) or not all(isinstance(status, dict) for status in statuses):
-        raise Unknown("The answer is no list of statuses.")
-    seen = []
-    for status in statuses:
-        receipt = _receipt(status)
-        text, links = read_content(str(status.get("content") or ""))
-        assert receipt.at is not None
-        seen.append(Seen(receipt, links, text, receipt.at))
-    return seen
+def _seen(status: Mapping[str, Any]) -> Seen:
+    receipt = _receipt(status)
+    text, links = read_content(str(status.get("content") or ""))
+    assert receipt.at is not None
+    return Seen(receipt, links, text, receipt.at)

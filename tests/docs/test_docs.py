@@ -46,6 +46,21 @@ def test_generated_pages_are_as_the_code_has_them() -> None:
     assert done.returncode == 0, done.stderr
 
 
+# -- files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind", "most"), [("networks", "class Options|Options = ", 250), ("cli", "def command", 120)]
+)
+def test_files_keep_to_the_lines_that_contributing_grants_them(folder: str, kind: str, most: int) -> None:
+    granted = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert f"up to {most}" in granted
+    texts = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "bot" / folder).glob("*.py"))}
+    measured = {name: len(text.splitlines()) for name, text in texts.items() if re.search(rf"^ *({kind})", text, re.M)}
+    assert len(measured) > 5
+    assert {name: lines for name, lines in measured.items() if lines > most} == {}
+
+
 # -- commands -----------------------------------------------------------------------------------------------------
 
 
