@@ -242,15 +242,8 @@ def _caps(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:
         capped = [window for window, most in caps._asdict().items() if most is not None]
         windows = pacing_at(timing, tx.now, pinned=False, over_cap=False).windows
         for window, (since, most) in zip(capped, windows, strict=True):
-            left.add_metric([name, window], max(0, most - _started(tx, row.identity, since)))
+            left.add_metric([name, window], max(0, most - stored_accounts.posted_since(tx, row.identity, since)))
     yield left
-
-
-def _started(tx: Tx, identity: str | None, since: datetime) -> int:
-    """How many posts of an identity went out, or may have, since then."""
-    table = schema.attempts
-    mine = (table.c.identity == (identity or "")) & schema.COUNTING & (table.c.started_at >= since)
-    return int(tx.execute(select(func.count()).select_from(table).where(mine)).scalar_one())
 
 
 def _sources(newsroom: Newsroom, tx: Tx) -> Iterator[Any]:

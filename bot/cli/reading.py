@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.cli.render import alarm, one_line
@@ -130,20 +129,6 @@ def _shared(one: str, other: str) -> int:
     """How many first characters the two have in common."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((index for index, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
-
-
-def posted_since(tx: Tx, identity: str | None, since: datetime) -> int:
-    """How many posts of an identity went out (or may have) since then."""
-    from sqlalchemy import func, select
-
-    from bot.store.schema import COUNTING, attempts
-
-    query = (
-        select(func.count())
-        .select_from(attempts)
-        .where(attempts.c.identity == (identity or ""), COUNTING, attempts.c.started_at >= since)
-    )
-    return int(tx.execute(query).scalar_one())
 
 
 def headlines(tx: Tx, ids: Iterable[str]) -> Mapping[str, str]:

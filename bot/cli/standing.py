@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from bot.cli import phrasing, reading
+from bot.cli import phrasing
 from bot.cli.render import moment
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def lines(call: Invocation, tx: Tx) -> list[Line]:
                 row=row,
                 timing=timing,
                 last_sent=sent.get(name),
-                today=reading.posted_since(tx, identity, local.replace(hour=0, minute=0, second=0, microsecond=0)),
-                hour=reading.posted_since(tx, identity, local.replace(minute=0, second=0, microsecond=0)),
+                today=accounts.posted_since(tx, identity, local.replace(hour=0, minute=0, second=0, microsecond=0)),
+                hour=accounts.posted_since(tx, identity, local.replace(minute=0, second=0, microsecond=0)),
                 waiting=counts.get((name, State.WAITING), 0),
                 next_due=next((one.due_at for one in waiting if one.due_at), None),
                 currency=network.cost.currency,

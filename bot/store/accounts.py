@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, literal, or_, select, true
+from sqlalchemy import Row, and_, bindparam, func, literal, or_, select, true
 
 from bot.model import Identity, Reason
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.prepared import Prepared
-from bot.store.schema import SENT, accounts, attempts, decisions, deliveries
+from bot.store.schema import COUNTING, SENT, accounts, attempts, decisions, deliveries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -432,6 +432,12 @@ def dirty(tx: Tx) -> list[AccountRow]:
     """Accounts whose times must be reckoned again."""
     query = select(accounts).where(accounts.c.dirty, ~accounts.c.removed).order_by(accounts.c.name)
     return [_account(row) for row in tx.rows(query)]
+
+
+def posted_since(tx: Tx, identity: str | None, since: datetime) -> int:
+    """How many posts of an identity went out, or may have, since then."""
+    mine = and_(attempts.c.identity == (identity or ""), COUNTING, attempts.c.started_at >= since)
+    return int(tx.execute(select(func.count()).select_from(attempts).where(mine)).scalar_one())
 
 
 def last_sent(tx: Tx) -> dict[str, datetime]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,6 +66,10 @@ tags: [{tags}]
 ---
 {title}, said the mayor on Tuesday. The vote was close, and nobody had expected it.
 """
+
+
+#: A command: House and words to stdout and stderr; `code`: the exit code that it must end with.
+Run = Callable[..., tuple[str, str]]
 
 
 @dataclass

@@ -5,33 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import House, Receiver, house, house_with_hook, receiver
+from house import House, Receiver, Run, house, house_with_hook, receiver
 
 from bot.clock import SystemClock
 from bot.model import Delivery, State
 from bot.store import Store, deliveries
 from bot.store.audit import events_of
-
-Run = Callable[..., tuple[str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """A command's stdout and stderr; its exit code must be the one expected."""
-
-    def run(made: House, *words: str, code: int = 0) -> tuple[str, str]:
-        capsys.readouterr()
-        found = made.call(*words)
-        told = capsys.readouterr()
-        assert found == code, f"{found}: {told.out}{told.err}"
-        assert "Traceback" not in told.err
-        return told.out, told.err
-
-    return run
 
 
 def posts(made: House, state: State | None = None) -> list[Delivery]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from alembic import command
-from house import House, house
+from house import House, Run, house
 from sqlalchemy import make_url
 
 from bot.clock import SystemClock
@@ -25,22 +24,7 @@ from bot.store.stops import switches
 from bot.store.witness import restored_since
 from bot.testing.clock import ManualClock
 
-Run = Callable[..., tuple[str, str]]
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """A command's stdout and stderr; its exit code must be the one expected."""
-
-    def run(made: House, *words: str, code: int = 0) -> tuple[str, str]:
-        capsys.readouterr()
-        found = made.call(*words)
-        told = capsys.readouterr()
-        assert found == code, f"{found}: {told.out}{told.err}"
-        return told.out, told.err
-
-    return run
 
 
 @pytest.fixture

@@ -41,6 +41,15 @@ def article(number: int = 1, **more: Any) -> Article:
     return Article(**fields)
 
 
+class Worker:
+    """As much of a worker as health and its numbers ask about."""
+
+    def __init__(self, room: Newsroom) -> None:
+        self.newsroom = room
+        self.beat_at = room.clock.monotonic()
+        self.store_trouble: str | None = None
+
+
 class House:
     """A newsroom, its only source, its server and its clock."""
 
@@ -95,6 +104,12 @@ class House:
 
     def states(self) -> Counter[tuple[State, Reason]]:
         return Counter((one.state, one.reason.reason) for one in self.all())
+
+    def outcomes(self) -> list[Outcome]:
+        """How the attempts of the only delivery ended, in order."""
+        (one,) = self.all()
+        with self.store.read() as tx:
+            return [attempt.outcome for attempt in attempts.of_delivery(tx, one.id)]
 
     def sent(self) -> list[str]:
         """The headlines that the public sees, in order."""

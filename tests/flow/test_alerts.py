@@ -123,6 +123,7 @@ def test_p23_overdue_names_the_post_on_both_stores(both: OpenHouse) -> None:
     told = found(desk)
     assert sorted(told) == ["overdue one", "overdue two"]
     assert article(1).headline in told["overdue one"]
+    assert next(one.id for one in desk.all() if one.account == "one") in told["overdue one"]
     assert "reconcile" in told["overdue two"]
 
 
@@ -173,6 +174,28 @@ def test_a_post_that_nobody_can_look_up_is_told_like_one_that_is_looked_for(hous
     assert f"wirepost lookup {one.id}" in found(desk)["unclear one"]
     desk.server.down = False
     reconcile.run(desk.room)
+
+
+def test_a_dead_login_is_a_cause_until_the_login_works_again(both: OpenHouse) -> None:
+    desk = both()
+    assert found(desk) == {}
+    desk.server.faults.append(Fault.DEAD)
+    desk.show(article(1))
+    assert list(found(desk)) == ["login one"]
+    assert "needs a login" in found(desk)["login one"]
+    pass_time(desk.room, 2 * HOUR, step=10 * MINUTE)
+    assert "login one" not in found(desk)
+
+
+def test_p30_a_source_that_fails_or_falls_silent_is_named(house: OpenHouse) -> None:
+    desk = house()
+    fail(desk)
+    assert "no route to host" in found(desk)["source main"]
+    desk.source.error = None
+    look(desk.room)
+    assert "source main" not in found(desk)
+    desk.clock.advance(4 * DAY)
+    assert "silent main" in alerts.causes(alerts.read(desk.room, 3 * DAY))
 
 
 class Dear(Fake):

@@ -23,7 +23,7 @@ from bot.networks.webhook import Webhook, WebhookOptions
 from bot.store import Store
 from bot.testing.clock import ManualClock
 from bot.testing.newsroom import AT_ONCE, editorial, look, newsroom, pass_time
-from tests.flow.stories import article
+from tests.flow.stories import Worker, article
 
 CANARY = "canary-7f3a9c51e2"
 
@@ -105,12 +105,7 @@ def test_p118_no_secret_in_logs_store_metrics_or_alerts(
     look(room)
     pass_time(room, timedelta(hours=2), step=timedelta(minutes=4))
 
-    class Worker:
-        newsroom = room
-        beat_at = clock.monotonic()
-        store_trouble = None
-
-    told = [loud.getvalue(), health.metrics(Worker(), health.Tally()).decode(), repr(room.accounts), repr(options)]
+    told = [loud.getvalue(), health.metrics(Worker(room), health.Tally()).decode(), repr(room.accounts), repr(options)]
     told.append(repr(alerts.causes(alerts.read(room, timedelta(days=1)))))
     store.close()
     path = Path(sqlite_url.removeprefix("sqlite:///"))

@@ -28,27 +28,18 @@ from bot.testing.network import FakeOptions
 from bot.testing.network_server import Fault
 from bot.testing.newsroom import look, pass_time
 from tests.flow.conftest import OpenHouse
-from tests.flow.stories import House, article
+from tests.flow.stories import House, Worker, article
 
 MINUTE = timedelta(minutes=1)
 QUIET = Alerts(silence=timedelta(days=400))
 Asked = tuple[int, dict[str, Any]]
 
 
-class Worker:
-    """As much of a worker as health asks about."""
-
-    def __init__(self, desk: House) -> None:
-        self.newsroom = desk.room
-        self.beat_at = desk.clock.monotonic()
-        self.store_trouble: str | None = None
-
-
 class Port:
     """A health server and its worker; asks it over HTTP."""
 
     def __init__(self, desk: House, listen: str = "127.0.0.1:0") -> None:
-        self.worker = Worker(desk)
+        self.worker = Worker(desk.room)
         self.host = listen.rpartition(":")[0].strip("[]")
         self.server = health.HealthServer(listen, self.worker)
 
@@ -379,7 +370,7 @@ def test_a_taken_port_is_an_oserror(house: OpenHouse, port: OpenPort) -> None:
     desk = house()
     taken = port(desk).server.port
     with pytest.raises(OSError, match="in use"):
-        health.HealthServer(f"127.0.0.1:{taken}", Worker(desk))
+        health.HealthServer(f"127.0.0.1:{taken}", Worker(desk.room))
 
 
 def test_who_connects_and_says_nothing_keeps_nobody_waiting(house: OpenHouse, port: OpenPort) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 from bot import health
 from bot.testing.newsroom import pass_time
 from tests.flow.conftest import OpenHouse
-from tests.flow.stories import House, article
+from tests.flow.stories import House, Worker, article
 
 MINUTE = timedelta(minutes=1)
 #: Tables that grow with each article or post.
@@ -69,23 +69,14 @@ def day(house: House) -> None:
     pass_time(house.room, 10 * MINUTE, step=MINUTE)
 
 
-class Worker:
-    """As much of a worker as the numbers ask about."""
-
-    def __init__(self, desk: House) -> None:
-        self.newsroom = desk.room
-        self.beat_at = 0.0
-        self.store_trouble: str | None = None
-
-
 def test_a_scrape_does_not_read_the_attempts_through(house: OpenHouse) -> None:
     """Articles are counted whole: they are as many as the accounts' posts are together, divided by the accounts."""
     desk = house("one", "two")
     tally = health.Tally()
-    health.metrics(Worker(desk), tally)
+    health.metrics(Worker(desk.room), tally)
     day(desk)
     with recorded(desk.store.engine) as statements:
-        told = health.metrics(Worker(desk), tally).decode()
+        told = health.metrics(Worker(desk.room), tally).decode()
     assert 'wirepost_attempts_total{account="one",outcome="receipt"} 7.0' in told
     assert [found for found in read_through(desk, statements) if not found.startswith("SCAN articles ")] == []
 

@@ -13,7 +13,7 @@ from bot.flow import check, deliver, plan, schedule
 from bot.flow.newsroom import Account
 from bot.model import Outcome, Reason, State
 from bot.networks.base import Credentials
-from bot.store import accounts, attempts
+from bot.store import accounts
 from bot.store.accounts import AccountRow
 from bot.testing.network import Fake, FakeOptions
 from bot.testing.network_server import Fault
@@ -31,12 +31,6 @@ def row(house: House, name: str = "one") -> AccountRow:
         found = accounts.by_name(tx, name)
     assert found is not None
     return found
-
-
-def outcomes(house: House) -> list[Outcome]:
-    (one,) = house.all()
-    with house.store.read() as tx:
-        return [attempt.outcome for attempt in attempts.of_delivery(tx, one.id)]
 
 
 def renewals(house: House) -> int:
@@ -66,7 +60,7 @@ def test_a_token_that_is_over_is_renewed_once_and_the_same_post_goes_out(both: O
     house.server.faults.append(Fault.EXPIRED)
     house.show(article(1))
     assert house.states() == {(State.SENT, Reason.SENT): 1}
-    assert outcomes(house) == [Outcome.EXPIRED, Outcome.RECEIPT]
+    assert house.outcomes() == [Outcome.EXPIRED, Outcome.RECEIPT]
     assert renewals(house) == 1
     assert len(house.server.posts) == 1
 

@@ -9,30 +9,23 @@ from pydantic import SecretStr
 
 from bot.model import Outcome, Reason, State
 from bot.sources.base import Gone
-from bot.store import attempts
 from bot.store.stops import Lift, Scope, Stop
 from bot.testing.network import FakeOptions
 from bot.testing.network_server import Fault
 from bot.testing.newsroom import look, pass_time
 from tests.flow.conftest import OpenHouse
-from tests.flow.stories import House, article
+from tests.flow.stories import article
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 TWO_PHASES = {"one": FakeOptions(token=SecretStr("token-1"), two_phase=True)}
 
 
-def outcomes(house: House) -> list[Outcome]:
-    (one,) = house.all()
-    with house.store.read() as tx:
-        return [attempt.outcome for attempt in attempts.of_delivery(tx, one.id)]
-
-
 def test_both_phases_in_a_row_make_one_post(house: OpenHouse) -> None:
     desk = house(options=TWO_PHASES)
     desk.show(article(1))
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
-    assert outcomes(desk) == [Outcome.RECEIPT]
+    assert desk.outcomes() == [Outcome.RECEIPT]
     assert len(desk.server.posts) == len(desk.server.drafts) == 1
 
 
@@ -44,7 +37,7 @@ def test_a_finish_whose_answer_is_lost_is_looked_up_and_not_made_a_second_post(h
     assert len(desk.server.posts) == 1
     pass_time(desk.room, 3 * MINUTE, step=15 * SECOND)
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
-    assert outcomes(desk) == [Outcome.RECEIPT]
+    assert desk.outcomes() == [Outcome.RECEIPT]
     assert len(desk.server.posts) == len(desk.server.drafts) == 1
 
 
@@ -91,7 +84,7 @@ def test_an_article_withdrawn_between_the_phases_is_never_published(both: OpenHo
     look(house.room)
     pass_time(house.room, 10 * MINUTE, step=timedelta(seconds=20))
     assert house.states() == {(State.SKIPPED, Reason.WITHDRAWN): 1}
-    assert outcomes(house) == [Outcome.ABSENT]
+    assert house.outcomes() == [Outcome.ABSENT]
     assert house.server.posts == []
 
 
@@ -102,7 +95,7 @@ def test_a_container_that_is_gone_is_made_anew(house: OpenHouse) -> None:
     desk.server.drafts.clear()
     pass_time(desk.room, 4 * MINUTE, step=15 * SECOND)
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
-    assert outcomes(desk) == [Outcome.ABSENT, Outcome.RECEIPT]
+    assert desk.outcomes() == [Outcome.ABSENT, Outcome.RECEIPT]
     assert len(desk.server.posts) == 1
 
 

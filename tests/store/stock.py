@@ -21,11 +21,11 @@ from bot.model import (
     State,
     Why,
 )
-from bot.rules.duplicates import digest, keys_of
+from bot.rules.duplicates import Key, KeyKind, digest, keys_of
 from bot.rules.timing import Pacing
 from bot.store import Store, articles, attempts, deliveries
 from bot.store.accounts import Checked, Join
-from bot.store.articles import AddArticle, NewArticle
+from bot.store.articles import AddArticle, NewArticle, SeenArticle
 from bot.store.attempts import Refused, Start
 from bot.store.outcomes import Finish
 from bot.store.plans import DecisionRow, NewDelivery, Plan, Planned
@@ -52,6 +52,15 @@ def new_article(identity: str, content: Article, **more: Any) -> NewArticle:
     """What discover writes for an article that nobody knows."""
     keys = keys_of(content, seen_on=START.date())
     return NewArticle(id=identity, article=content, digest=digest(content), keys=keys, **more)
+
+
+def link_of(number: int) -> Key:
+    return next(key for key in keys_of(article(number), seen_on=START.date()) if key.kind is KeyKind.LINK)
+
+
+def merge(store: Store, one: str, other_number: int) -> str:
+    """Article `one` turns out to have the other's link: the id of the one that stands for both."""
+    return store.commit(AddArticle(SeenArticle(id=one, keys=(link_of(other_number),))))
 
 
 class Stock:

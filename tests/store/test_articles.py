@@ -17,7 +17,7 @@ from bot.store.audit import events_named
 from bot.store.ledger import imbalances
 from bot.store.schema import article_keys, occupied
 from bot.testing.clock import START, ManualClock
-from tests.store.stock import Stock, article, new_article
+from tests.store.stock import Stock, article, merge, new_article
 
 
 def add(store: Store, arrival: Any) -> str:
@@ -143,15 +143,6 @@ def test_a_person_marks_what_is_held_as_old_news(store: Store) -> None:
 
 
 # -- one story ----------------------------------------------------------------------------------------------------
-
-
-def link_of(number: int) -> Key:
-    return next(key for key in keys_of(article(number), seen_on=START.date()) if key.kind is KeyKind.LINK)
-
-
-def merge(store: Store, one: str, other_number: int) -> str:
-    """Article `one` turns out to have the other's link."""
-    return add(store, SeenArticle(id=one, keys=(link_of(other_number),)))
 
 
 def test_the_older_article_survives_and_takes_keys_and_place(two: Stock) -> None:

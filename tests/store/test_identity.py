@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.model import Move, Outcome, Reason, State, Status
-from bot.rules.duplicates import Key, KeyKind, keys_of
+from bot.rules.duplicates import Key, keys_of
 from bot.store import Store, Tx, articles, deliveries, identity
 from bot.store.articles import AddArticle, Admit, SeenArticle, Stored, Withdraw
 from bot.store.attempts import Refused
@@ -16,20 +16,11 @@ from bot.store.ledger import imbalances
 from bot.store.outcomes import Settle
 from bot.store.schema import article_keys, occupied
 from bot.testing.clock import START, ManualClock
-from tests.store.stock import WHY, Stock, article, finishing, new_article
+from tests.store.stock import WHY, Stock, article, finishing, link_of, merge, new_article
 
 
 def all_keys(number: int) -> tuple[Key, ...]:
     return keys_of(article(number), seen_on=START.date())
-
-
-def link_of(number: int) -> Key:
-    return next(key for key in all_keys(number) if key.kind is KeyKind.LINK)
-
-
-def merge(store: Store, one: str, other_number: int) -> str:
-    """Article `one` turns out to have the other's link."""
-    return store.commit(AddArticle(SeenArticle(id=one, keys=(link_of(other_number),))))
 
 
 def owners(store: Store, *numbers: int) -> set[str]:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.model import Article, Attempt, Delivery, Move, Reason, State, Why
-from bot.rules.duplicates import Key, KeyKind, keys_of
+from bot.rules.duplicates import Key
 from bot.store import Store, articles, audit, deliveries, identity
 from bot.store.articles import AddArticle, ChangedArticle, SeenArticle
 from bot.store.attempts import Refused
@@ -22,11 +22,7 @@ from bot.store.sources import BeginLook, EndLook
 from bot.testing.clock import START, ManualClock
 from bot.testing.network_server import FakeServer, Fault
 from bot.testing.newsroom import editorial, look, newsroom, pass_time
-from tests.store.stock import LEASE, WHY, Stock, article, new_article
-
-
-def link_of(number: int) -> Key:
-    return next(key for key in keys_of(article(number), seen_on=START.date()) if key.kind is KeyKind.LINK)
+from tests.store.stock import LEASE, WHY, Stock, article, link_of, merge, new_article
 
 
 def owner(store: Store, key: Key) -> str | None:
@@ -40,7 +36,7 @@ def events_of(stock: Stock, subject: str) -> list[audit.Event]:
 
 
 def merged(stock: Stock) -> None:
-    assert stock.store.commit(AddArticle(SeenArticle(id="article-2", keys=(link_of(1),)))) == "article-1"
+    assert merge(stock.store, "article-2", 1) == "article-1"
 
 
 def test_a1_two_posts_of_one_story_both_out_balance(stock: Stock) -> None:
