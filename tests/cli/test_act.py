@@ -399,13 +399,19 @@ def hooked(tmp_path: Path) -> Iterator[tuple[House, Receiver]]:
         yield house_with_hook(tmp_path, server.address), server
 
 
-def test_an_unclear_post_is_never_sent_again_without_a_word(hooked: tuple[House, Receiver], run: Run) -> None:
-    made, server = hooked
+def unclear(made: House, server: Receiver) -> Delivery:
+    """A post whose answer was lost."""
     server.hangs_up = True
     made.story("Mayor opens harbour bridge")
     for step in ("check", "discover", "plan", "schedule", "deliver"):
         made.one_pass(step)  # reconcile would wait for what is on its way
     (one,) = [each for each in posts(made) if each.account == "hook"]
+    return one
+
+
+def test_an_unclear_post_is_never_sent_again_without_a_word(hooked: tuple[House, Receiver], run: Run) -> None:
+    made, server = hooked
+    one = unclear(made, server)
     assert one.state in (State.UNKNOWN, State.HELD)
     assert "Look first: wirepost lookup" in run(made, "retry", one.id, code=8)[1]
     assert "can't be read back" in run(made, "lookup", one.id, code=8)[1]
@@ -420,11 +426,7 @@ def test_an_unclear_post_of_an_account_that_has_left_takes_a_persons_sighting_al
     hooked: tuple[House, Receiver], run: Run
 ) -> None:
     made, server = hooked
-    server.hangs_up = True
-    made.story("Mayor opens harbour bridge")
-    for step in ("check", "discover", "plan", "schedule", "deliver"):
-        made.one_pass(step)
-    (one,) = [each for each in posts(made) if each.account == "hook"]
+    one = unclear(made, server)
     made.config.write_text(made.config.read_text("utf-8").replace("[accounts.hook]", "[accounts.crook]"), "utf-8")
     (made.folder / "secrets" / "accounts" / "hook").rename(made.folder / "secrets" / "accounts" / "crook")
     for words in ([], ["--not-there", "--yes"]):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.clock import SeededRandom
+from bot.flow import discover, plan, schedule
 from bot.flow.newsroom import Newsroom
 from bot.model import Article, Delivery, Outcome, Reason, State
 from bot.store import Store, attempts, deliveries
@@ -97,6 +98,14 @@ class House:
         """The source shows these now, and what follows happens."""
         self.source.show(*articles)
         look(self.room)
+
+    def planned(self, *articles: Article) -> list[Delivery]:
+        """The source shows these now; their posts are planned and timed, and nothing is sent."""
+        self.source.show(*articles)
+        discover.run(self.room, anyway=True)
+        plan.run(self.room)
+        schedule.run(self.room)
+        return self.all()
 
     def all(self) -> list[Delivery]:
         with self.store.read() as tx:

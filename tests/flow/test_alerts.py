@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from bot import alerts
 from bot.errors import StoreError, Unreachable
-from bot.flow import discover, plan, reconcile, schedule
+from bot.flow import discover, plan, reconcile
 from bot.http import Door
 from bot.model import Payload, Post, Reason, State
 from bot.networks.base import Cost
@@ -100,14 +100,6 @@ def found(desk: House) -> dict[str, str]:
     return {cause: words for cause, (_, words) in alerts.causes(alerts.read(desk.room, LONG)).items()}
 
 
-def planned(desk: House, *numbers: int) -> None:
-    """These articles are planned and timed, and nobody delivers."""
-    desk.source.show(*(article(number) for number in numbers))
-    discover.run(desk.room, anyway=True)
-    plan.run(desk.room)
-    schedule.run(desk.room)
-
-
 def stop(desk: House, scope: Scope, value: str = "") -> None:
     desk.store.commit(Stop(id=f"s-{scope}", scope=scope, value=value, reason="", who="Ana"))
 
@@ -117,7 +109,7 @@ def stop(desk: House, scope: Scope, value: str = "") -> None:
 
 def test_p23_overdue_names_the_post_on_both_stores(both: OpenHouse) -> None:
     desk = both("one", "two")
-    planned(desk, 1)
+    desk.planned(article(1))
     desk.store.commit(Beat("worker-1", "reconcile"))
     desk.clock.advance(5 * MINUTE + SECOND)
     told = found(desk)
@@ -141,7 +133,7 @@ def test_p23_overdue_names_the_post_on_both_stores(both: OpenHouse) -> None:
 def test_p23_a_stop_explains_only_what_it_stops(house: OpenHouse, scope: Scope, value: str, overdue: list[str]) -> None:
     """Though the timetable had no time yet to take the stopped posts' times away."""
     desk = house("one", "two")
-    planned(desk, 1)
+    desk.planned(article(1))
     desk.clock.advance(6 * MINUTE)
     stop(desk, scope, value)
     assert sorted(found(desk)) == overdue
@@ -149,7 +141,7 @@ def test_p23_a_stop_explains_only_what_it_stops(house: OpenHouse, scope: Scope, 
 
 def test_p23_a_stopped_article_hides_no_other_that_is_overdue(house: OpenHouse) -> None:
     desk = house()
-    planned(desk, 1, 2)
+    desk.planned(article(1), article(2))
     first = min(desk.all(), key=lambda one: (one.due_at, one.id))
     desk.clock.advance(6 * MINUTE)
     stop(desk, Scope.ARTICLE, first.article)
@@ -461,7 +453,7 @@ def test_red_lines_hold_the_stopped_band_and_what_is_open(both: OpenHouse) -> No
 def test_p23_without_any_worker_each_listing_itself_says_that_posts_are_due(both: OpenHouse) -> None:
     """The worker is who would find an overdue post: dead, it finds none."""
     desk = both()
-    planned(desk, 1)
+    desk.planned(article(1))
     desk.clock.advance(6 * MINUTE)
     (line,) = alerts.red_lines(desk.store)
     assert line.startswith("! No worker runs (none was seen), and posts are due since")

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 import pytest
 from pydantic import SecretStr
 
-from bot.flow import deliver, discover, plan, reconcile, schedule
+from bot.flow import deliver, reconcile
 from bot.model import Article, Attempt, Delivery, Move, Outcome, Reason, Receipt, State, Why
 from bot.store import attempts, deliveries
 from bot.store.deliveries import MoveDelivery
@@ -43,10 +43,7 @@ def tries(house: House) -> list[Attempt]:
 
 def prepared(house: House, item: Article) -> deliver.Started:
     """The article is planned and its attempt begun; not a byte of it has left."""
-    house.source.show(item)
-    discover.run(house.room, anyway=True)
-    plan.run(house.room)
-    schedule.run(house.room)
+    house.planned(item)
     started = deliver.start(house.room, "one")
     assert isinstance(started, deliver.Started)
     return started

@@ -17,7 +17,6 @@ from sqlalchemy import text
 
 from bot import alerts, health
 from bot.errors import Unreachable
-from bot.flow import discover, plan, schedule
 from bot.settings.shape import Alerts
 from bot.store import Store, migrate
 from bot.store.articles import Withdraw
@@ -153,10 +152,7 @@ def test_p23_p24_an_overdue_post_makes_not_ready_until_it_went(house: OpenHouse,
     """The process beats and answers, and yet nothing leaves: that is what ready is asked for."""
     desk = house()
     one = port(desk)
-    desk.source.show(article(1))
-    discover.run(desk.room, anyway=True)
-    plan.run(desk.room)
-    schedule.run(desk.room)
+    desk.planned(article(1))
     desk.clock.advance(6 * MINUTE)
     beat(desk)
     alerts.run(desk.room, QUIET)
@@ -310,10 +306,7 @@ def test_each_attempt_is_counted_once_when_it_has_ended(both: OpenHouse, port: O
 
 def test_oldest_due_is_how_long_the_oldest_waits(house: OpenHouse, port: OpenPort) -> None:
     desk = house()
-    desk.source.show(article(1))
-    discover.run(desk.room, anyway=True)
-    plan.run(desk.room)
-    schedule.run(desk.room)
+    desk.planned(article(1))
     desk.clock.advance(100)
     assert port(desk).numbers()['wirepost_oldest_due_seconds{account="one"}'] == 100
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.errors import AuthFailed, Busy, NotSent, SendError, Unknown
-from bot.flow import check, deliver, plan, schedule
+from bot.flow import check, deliver
 from bot.flow.newsroom import Account
 from bot.model import Outcome, Reason, State
 from bot.networks.base import Credentials
@@ -68,12 +68,7 @@ def test_a_token_that_is_over_is_renewed_once_and_the_same_post_goes_out(both: O
 def test_p81_two_workers_renew_one_token_once(both: OpenHouse) -> None:
     house = both()
     house.server.faults.append(Fault.EXPIRED)
-    house.source.show(article(1))
-    from bot.flow import discover
-
-    discover.run(house.room, anyway=True)
-    plan.run(house.room)
-    schedule.run(house.room)
+    house.planned(article(1))
     started = deliver.start(house.room, "one")
     assert isinstance(started, deliver.Started)
     deliver.finish(house.room, started, deliver.send(house.room, started))

@@ -14,8 +14,8 @@ from bot import desk, looking, standstill, wishes
 from bot.cli.telling import story_of
 from bot.desk import Act, Case, Desk, TooLate, Unclear
 from bot.errors import UsageError, WirepostError
-from bot.flow import check, deliver, discover, plan, schedule
-from bot.model import Article, Delivery, Move, Reason, State, Why
+from bot.flow import check, deliver, schedule
+from bot.model import Delivery, Move, Reason, State, Why
 from bot.store import articles, attempts
 from bot.store.articles import Stored
 from bot.store.audit import events_of
@@ -38,18 +38,9 @@ def person(house: House, who: str = "ana") -> Desk:
     return Desk(store=house.store, editorial=house.room.editorial, who=who)
 
 
-def seen(house: House, *shown: Article) -> None:
-    """The source shows these; their posts are planned, and nothing is sent."""
-    house.source.show(*shown)
-    discover.run(house.room, anyway=True)
-    plan.run(house.room)
-    schedule.run(house.room)
-
-
 def planned(house: House, *numbers: int, **more: Any) -> list[Delivery]:
     """Articles come, and their posts wait (nothing is sent)."""
-    seen(house, *(article(number, **more) for number in numbers))
-    return house.all()
+    return house.planned(*(article(number, **more) for number in numbers))
 
 
 def edit_to(house: House, text: str | None) -> Callable[[Case], Act]:
@@ -346,12 +337,12 @@ def of_article(house: House, number: int) -> tuple[Stored, Delivery]:
 def test_words_and_time_outlive_the_article_that_they_were_given_to(both: OpenHouse) -> None:
     """The story goes once, in the editor's words, at the editor's time; `why` says where they came from."""
     house = both()
-    seen(house, article(1), article(2))
+    house.planned(article(1), article(2))
     ana, given = person(house), of_article(house, 2)[1]
     ana.do(given.id, edit_to(house, "As our paper heard"))
     ana.do(given.id, lambda case: desk.move(case, case.now + HOUR))
     at = house.clock.now() + HOUR
-    seen(house, article(1, aliases=(str(article(2).link),)))
+    house.planned(article(1, aliases=(str(article(2).link),)))
     pass_time(house.room, 2 * HOUR, step=MINUTE)
     assert house.sent() == ["As our paper heard"]
     assert house.times()[0] >= at
@@ -370,9 +361,9 @@ def test_p58_words_that_come_to_a_sensitive_story_wait_for_a_second_person(both:
     """The article that they were written for was not sensitive; the one that survives is."""
     house = both()
     second = article(2)
-    seen(house, article(1, **TRIAL), second)
+    house.planned(article(1, **TRIAL), second)
     person(house).do(of_article(house, 2)[1].id, edit_to(house, "As our paper heard"))
-    seen(house, article(1, aliases=(str(second.link),), **TRIAL))
+    house.planned(article(1, aliases=(str(second.link),), **TRIAL))
     pass_time(house.room, HOUR, step=MINUTE)
     assert house.server.posts == []
     assert (State.HELD, Reason.SENSITIVE) in house.states()

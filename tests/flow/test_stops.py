@@ -93,12 +93,7 @@ def test_p92_a_stop_survives_a_restart(house: OpenHouse) -> None:
 
 def test_a_stop_tells_which_attempts_were_open_already(both: OpenHouse) -> None:
     house = both()
-    house.source.show(article(1))
-    from bot.flow import discover, plan, schedule
-
-    discover.run(house.room, anyway=True)
-    plan.run(house.room)
-    schedule.run(house.room)
+    house.planned(article(1))
     started = deliver.start(house.room, "one")
     assert isinstance(started, deliver.Started)
     assert stop(house, Scope.ALL) == (started.attempt.id,)

@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot.errors import UsageError
-from bot.flow import deliver, discover, plan, schedule
-from bot.model import Article, Reason, Receipt, State
+from bot.flow import deliver, plan, schedule
+from bot.model import Reason, Receipt, State
 from bot.sources.base import Gone
 from bot.store.articles import Withdraw
 from bot.testing.clock import START
@@ -29,14 +29,6 @@ def take_back(house: House, *guids: str) -> None:
     house.source.articles = tuple(one for one in house.source.articles if one.guid not in guids)
     house.source.gone = tuple(Gone(guid, "410") for guid in guids)
     look(house.room)
-
-
-def begun(house: House, item: Article) -> None:
-    """Planned and timed; nothing of it is begun."""
-    house.source.show(item)
-    discover.run(house.room, anyway=True)
-    plan.run(house.room)
-    schedule.run(house.room)
 
 
 def test_p92_what_disappears_within_its_settle_time_is_never_posted(both: OpenHouse) -> None:
