@@ -244,7 +244,8 @@ class Promises:
         earlier = [other for other in self._shown[account] if other.epoch == begun.epoch]
         if begun.pinned:
             return
-        near = [other for other in earlier if abs(begun.true - other.true) < plan.gap.total_seconds()]
+        gap = plan.gap.total_seconds() - 0.001  # both are sums of fractions of seconds
+        near = [other for other in earlier if abs(begun.true - other.true) < gap]
         if near:
             raise Broken(f"promise 2: attempts {near[0].attempt} and {begun.attempt} started closer than {plan.gap}")
         zone = ZoneInfo(plan.zone)
