@@ -14,9 +14,11 @@ from functools import lru_cache
 from html import unescape
 from typing import Any
 
-import httpx
-
+from bot.lean import without_looks
 from bot.secrets import redact
+
+with without_looks():
+    import httpx
 
 #: No server's wish parks us for longer: a day's window and two hours for clocks and time zones (the longest that a
 #: network documents is X's 24 h). After it one more try is made, and its answer says the rest.

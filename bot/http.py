@@ -22,16 +22,19 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlencode
 
 import httpcore
-import httpx
 
 from bot.addresses import Refused, Target, aim, is_literal, is_public, next_hop
 from bot.answer import Oversize, Response, expand, remaining, reset_time, server_date
 from bot.budget import HostBudgets
 from bot.clock import Clock
 from bot.errors import Busy, NotSent, Unreachable, WirepostError
+from bot.lean import without_looks
 from bot.proof import verdict
 from bot.secrets import redact
 from bot.wire import Lines, Place, Resolve, Trip
+
+with without_looks():
+    import httpx
 
 __all__ = ["Door", "Http", "Response", "remaining", "reset_time", "server_date", "user_agent"]
 

@@ -17,11 +17,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-import structlog
-from structlog.typing import EventDict, Processor
-
 from bot.clock import Clock, SystemClock
+from bot.lean import without_looks
 from bot.secrets import REDACTED, redact
+
+with without_looks():
+    import structlog
+    from structlog.typing import EventDict, Processor
 
 #: They print addresses, headers or tokens below WARNING.
 LOUD = ("httpx", "httpcore", "tweepy", "oauthlib", "requests_oauthlib", "requests", "urllib3")
@@ -219,7 +221,11 @@ def quiet() -> None:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=_Lines(None),
-        processors=[structlog.processors.add_log_level, _without_secrets, structlog.dev.ConsoleRenderer(colors=False)],
+        processors=[
+            structlog.processors.add_log_level,
+            _without_secrets,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
     )
 
 
