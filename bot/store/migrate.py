@@ -1,6 +1,7 @@
 """The store's schema: which revision it has, and bringing it to ours.
 
-Alembic is imported only where there is something to do: reading the revision costs one query.
+An empty database gets the tables of `schema.py` at once; Alembic, which costs a quarter of a second and 10 MB, is
+imported only where an older store goes up step by step. A test holds that both ways lead to the same schema.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.errors import WrongSchema
@@ -21,18 +22,29 @@ from bot.store.stops import guard_row
 HEAD = "0002"
 
 _HERE = Path(__file__).parent / "migrations"
+#: As Alembic makes it.
+_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 def revision(store: Store) -> str | None:
     """The schema revision of the store, None for an empty database. Raises StoreError."""
     try:
         with store.engine.connect() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return None
-            found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            return found
+            return _revision(connection)
     except SQLAlchemyError as error:
         raise store_error(error, str(store.url)) from error
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def require(store: Store) -> None:
@@ -63,18 +75,33 @@ def migrate(store: Store) -> bool:
     if revision(store) == HEAD:
         return False
     require_older(store)
-    from alembic import command
-
     try:
         with store.engine.connect().execution_options(writes=True) as connection, connection.begin():
             _lock(connection)
-            command.upgrade(_config(connection), HEAD)
+            if _revision(connection) is None:  # asked again: another may have made it while we waited for the lock
+                _make(connection)
+            else:
+                _upgrade(connection)
             if connection.execute(select(meta.c.key).where(meta.c.key == "stop")).first() is None:
                 connection.execute(meta.insert(), guard_row())
     except SQLAlchemyError as error:
         raise store_error(error, store.url.render_as_string(hide_password=True)) from error
     ring_once(store, "migration", ("watch",))  # a worker of the older version sees it, and stops
     return True
+
+
+def _make(connection: Connection) -> None:
+    """All tables as they are now, in a database without any."""
+    metadata.create_all(connection, checkfirst=False)
+    _version.create(connection, checkfirst=False)
+    connection.execute(_version.insert(), {"version_num": HEAD})
+
+
+def _upgrade(connection: Connection) -> None:
+    """The steps from an older schema to ours, none if another was faster."""
+    from alembic import command
+
+    command.upgrade(_config(connection), HEAD)
 
 
 def _lock(connection: Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +52,52 @@ def test_an_empty_database_is_no_store_and_becomes_one(empty: Store) -> None:
     require(empty)
     with empty.engine.connect() as connection:
         assert differences(connection) == []
+
+
+def schema(store: Store) -> dict[str, object]:
+    """Everything that the database itself says about each table and index, whatever the order of columns."""
+    if store.is_sqlite:
+        made = text("SELECT type, name, sql FROM sqlite_master")
+        with store.engine.connect() as connection:
+            return {f"{one.type} {one.name}": _parts(one.sql or "") for one in connection.execute(made)}
+    columns = text(
+        "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default, is_identity "
+        "FROM information_schema.columns WHERE table_schema = 'public'"
+    )
+    indexes = text("SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'")
+    constraints = text(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+    )
+    with store.engine.connect() as connection:
+        return {str(rows): sorted(map(repr, connection.execute(rows))) for rows in (columns, indexes, constraints)}
+
+
+def _parts(sql: str) -> list[str]:
+    """A CREATE TABLE's columns and constraints, sorted; an index is one part."""
+    flat = " ".join(sql.split())
+    return sorted(flat.removesuffix(" )").split(", ")) if flat.startswith("CREATE TABLE") else [flat]
+
+
+def test_a_new_store_and_one_that_went_up_step_by_step_are_the_same(empty: Store) -> None:
+    with empty.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        command.upgrade(_config(connection), "0001")
+    assert migrate(empty) is True
+    stepped, rows = schema(empty), content(empty)
+    with empty.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        for name in rows:
+            connection.execute(text(f"DROP TABLE {name}"))
+    assert migrate(empty) is True
+    assert schema(empty) == stepped
+    assert content(empty) == rows
+
+
+def test_a_new_store_needs_no_alembic(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom bot.clock import SystemClock\nfrom bot.store import Store, migrate\n"
+        f"print(migrate.migrate(Store('sqlite:///{tmp_path / 'new.db'}', SystemClock())), 'alembic' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.split() == ["True", "False"]
 
 
 def test_a_second_migration_changes_nothing(store: Store) -> None:
