@@ -155,6 +155,12 @@ def _listed(path: Path) -> Listed | None:
     return Listed(path.stem.replace("_", "-"), first_line, str(names.get("section") or SECTIONS[-1]))
 
 
+def _is_there(name: str) -> bool:
+    """Is there a file of that name? It may still be one without a command, such as `render`."""
+    stem = name.replace("-", "_")
+    return "_" not in name and stem.isidentifier() and stem.islower() and (FOLDER / f"{stem}.py").is_file()
+
+
 class Commands(click.Group):
     """The group of all commands: listing them imports none, running one imports that one."""
 
@@ -162,12 +168,13 @@ class Commands(click.Group):
         return [entry.name for entry in listed()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if not any(entry.name == cmd_name for entry in listed()):
-            return None
         if cmd_name in self.commands:
             return self.commands[cmd_name]
-        command = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
-        assert isinstance(command, click.Command)
+        if not _is_there(cmd_name):  # not by the listing: that parses every file, and a start need not wait for it
+            return None
+        command = getattr(importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}"), "command", None)
+        if not isinstance(command, click.Command):
+            return None
         command.name = cmd_name
         self.commands[cmd_name] = _with_shared(command)
         return command
@@ -175,11 +182,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        known = self.list_commands(ctx)
-        if args[0] not in known and not args[0].startswith("-") and not ctx.resilient_parsing:
+        wrong = not args[0].startswith("-") and self.get_command(ctx, args[0]) is None
+        if wrong and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], known, 1)
+            near = get_close_matches(args[0], self.list_commands(ctx), 1)
             raise click.UsageError(
                 f'There is no command "{args[0]}".' + (f" Did you mean {near[0]}?" if near else ""), ctx
             )

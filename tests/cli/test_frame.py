@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import click
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.cli import Listed, listed, main
+from bot.cli import Listed, commands, listed, main
 from bot.cli.render import distance, listing, moment, one_line, when
 from bot.errors import UsageError
 
@@ -118,6 +119,17 @@ def test_unknown_commands_and_options_propose_the_nearest() -> None:
     assert 'There is no command "settins". Did you mean settings?' in command.stderr
     assert "--json" in option.stderr
     assert command.stdout == option.stdout == ""
+
+
+@pytest.mark.parametrize("word", ["render", "__init__", "../app", "Run", "reading.py", "", "cli.run"])
+def test_a_file_that_is_no_command_is_none(word: str) -> None:
+    """A command is found by its file alone; not each file is one."""
+    assert commands.get_command(click.Context(commands), word) is None
+
+
+def test_every_listed_command_is_found() -> None:
+    found = [commands.get_command(click.Context(commands), entry.name) for entry in listed()]
+    assert [one.name for one in found if one is not None] == [entry.name for entry in listed()]
 
 
 @pytest.mark.parametrize("place", ["before", "behind"])
