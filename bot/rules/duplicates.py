@@ -263,10 +263,12 @@ def _same_instant(article: Article, known: Known) -> bool:
 
 def _likeness(one: str, other: str) -> float:
     """0 to 1. A title that is empty on either side says nothing, and counts as alike."""
-    from rapidfuzz import fuzz  # 55 ms to load: only where stories are compared
-
     left, right = title_key(one), title_key(other)
-    return fuzz.ratio(left, right) / 100 if left and right else 1.0
+    if not left or not right or left == right:
+        return 1.0
+    from rapidfuzz import fuzz  # 55 ms and 4 MB to load: only where stories are compared
+
+    return fuzz.ratio(left, right) / 100
 
 
 # -- too much at once ---------------------------------------------------------------------------------------------
@@ -333,6 +335,8 @@ def near(headline: str, link: str | None, recent: Sequence[Known]) -> Known | No
 
     The caller passes the articles of the last 48 h. Those under the same link are the same article and not meant here.
     """
+    if not recent:
+        return None
     from rapidfuzz import fuzz, process
 
     wanted = title_key(headline)

@@ -231,26 +231,26 @@ def _flags() -> str:
     )
 
 
-#: Sequences that count as one emoji. A later sequence counts by its parts: never less than X counts.
-_EMOJI = regex.compile(
-    "|".join(
-        (
-            f"[👨👩]{_SKIN}?\u200d(?:[\u2695\u2696\u2708]\ufe0f|[🌾🍳🎓🎤🎨🏫🏭💻💼🔧🔬🚀🚒\U0001f9b0-\U0001f9b3])",
-            f"[🏋🏌🕴🕵\u26f9](?:{_SKIN}|\ufe0f){_SEX}",
-            f"[🏃🏄🏊👮👱👳👷💁💂💆💇🙅-🙇🙋🙍🙎🚣🚴-🚶🤦🤵🤷-🤹🤽🤾🦸🦹\U0001f9d6-\U0001f9dd]{_SKIN}?{_SEX}",
-            f"[👯🤼🧞🧟]{_SEX}",
-            "(?:👨\u200d❤\ufe0f\u200d(?:💋\u200d)?👨|👩\u200d❤\ufe0f\u200d(?:💋\u200d)?[👨👩])",
-            f"(?:👨\u200d[👨👩]|👩\u200d👩|👨|👩)\u200d{_CHILDREN}",
-            "🏳\ufe0f\u200d🌈|🏴\u200d☠\ufe0f|👁\u200d🗨",
-            "[#*0-9]\ufe0f?\u20e3",
-            f"[🏋🏌🕴🕵🖐☝⛷⛹✌✍]\ufe0f?{_SKIN}",
-            f"{_TEXT_EMOJI}\ufe0f",
-            f"{_SKINNED}{_SKIN}",
-            f"🏴{_letters('gb')}(?:{_letters('eng')}|{_letters('sct')}|{_letters('wls')})\U000e007f",
-            _flags(),
-        )
-    ),
-    regex.V1,
+@cache
+def _emoji() -> regex.Pattern[str]:
+    """Sequences that count as one emoji. A later sequence counts by its parts: never less than X counts."""
+    return regex.compile("|".join(_EMOJI), regex.V1)
+
+
+_EMOJI = (
+    f"[👨👩]{_SKIN}?\u200d(?:[\u2695\u2696\u2708]\ufe0f|[🌾🍳🎓🎤🎨🏫🏭💻💼🔧🔬🚀🚒\U0001f9b0-\U0001f9b3])",
+    f"[🏋🏌🕴🕵\u26f9](?:{_SKIN}|\ufe0f){_SEX}",
+    f"[🏃🏄🏊👮👱👳👷💁💂💆💇🙅-🙇🙋🙍🙎🚣🚴-🚶🤦🤵🤷-🤹🤽🤾🦸🦹\U0001f9d6-\U0001f9dd]{_SKIN}?{_SEX}",
+    f"[👯🤼🧞🧟]{_SEX}",
+    "(?:👨\u200d❤\ufe0f\u200d(?:💋\u200d)?👨|👩\u200d❤\ufe0f\u200d(?:💋\u200d)?[👨👩])",
+    f"(?:👨\u200d[👨👩]|👩\u200d👩|👨|👩)\u200d{_CHILDREN}",
+    "🏳\ufe0f\u200d🌈|🏴\u200d☠\ufe0f|👁\u200d🗨",
+    "[#*0-9]\ufe0f?\u20e3",
+    f"[🏋🏌🕴🕵🖐☝⛷⛹✌✍]\ufe0f?{_SKIN}",
+    f"{_TEXT_EMOJI}\ufe0f",
+    f"{_SKINNED}{_SKIN}",
+    f"🏴{_letters('gb')}(?:{_letters('eng')}|{_letters('sct')}|{_letters('wls')})\U000e007f",
+    _flags(),
 )
 
 
@@ -267,7 +267,7 @@ def weighted_length(text: str, link: int = LINK_WEIGHT) -> int:
 def _weight(text: str) -> int:
     if text.isascii() and "\u20e3" not in text:
         return len(text)
-    rest, sequences = _EMOJI.subn("", text)
+    rest, sequences = _emoji().subn("", text)
     return 2 * int(sequences) + sum(_light(ord(char)) or 2 for char in rest)
 
 
