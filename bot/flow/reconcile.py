@@ -23,6 +23,7 @@ from bot.store import articles as stored_articles
 from bot.store import attempts as stored_attempts
 from bot.store.accounts import AccountRow, Affect, Effect
 from bot.store.outcomes import BeginFinish, Confirm, EndPending, Expire, Settle
+from bot.store.readback import accounts_unread, unread
 from bot.store.stops import scopes_of
 
 log = events("reconcile")
@@ -278,29 +279,29 @@ def _ended(attempt: Attempt, delivery: Delivery, state: Receipt | None, now: dat
 def read_back(newsroom: Newsroom) -> bool:
     """Are the sent posts really there? One list call per account; where a network can't be read, nothing is claimed."""
     with newsroom.store.read() as tx:
-        unconfirmed = stored_attempts.unconfirmed(tx, since=tx.now - READ_BACK_WITHIN)
-        rows = stored_accounts.all_accounts(tx)
-        now = tx.now
+        since, until = tx.now - READ_BACK_WITHIN, tx.now - READ_BACK
+        names = accounts_unread(tx, since=since, until=until)
+        rows = stored_accounts.all_accounts(tx) if names else {}
     moved = False
-    for name, sent in unconfirmed.items():
-        if name not in newsroom.accounts or name not in rows:
-            continue
-        ripe = [delivery for delivery in sent if delivery.sent_at and now - delivery.sent_at >= READ_BACK]
-        if ripe:
-            moved = _confirm(newsroom, rows[name], ripe) or moved
+    for name in names:
+        if name in newsroom.accounts and name in rows:
+            moved = _confirm(newsroom, rows[name], since, until) or moved
     return moved
 
 
-def _confirm(newsroom: Newsroom, row: AccountRow, sent: list[Delivery]) -> bool:
+def _confirm(newsroom: Newsroom, row: AccountRow, since: datetime, until: datetime) -> bool:
     tries, last = newsroom.looked.get(row.name, (0, 0.0))
     if tries and newsroom.clock.monotonic() - last < LOOKS[min(tries, len(LOOKS)) - 1]:
         return False
     adapter = newsroom.reader(row)
     if not adapter.reads_back():
         return False
-    since = min(delivery.sent_at for delivery in sent if delivery.sent_at) - LOOK_SLACK
+    with newsroom.store.read() as tx:
+        sent = unread(tx, row.name, since=since, until=until)
+    if not sent:
+        return False  # another worker was faster
     try:
-        seen = {post.receipt.remote_id for post in adapter.recent(since)}
+        seen = {post.receipt.remote_id for post in adapter.recent(sent[0].sent_at - LOOK_SLACK)}
     except Exception:  # noqa: BLE001 -- could not look: it is asked again
         newsroom.looked[row.name] = (tries + 1, newsroom.clock.monotonic())
         return False

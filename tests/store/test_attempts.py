@@ -15,10 +15,13 @@ from bot.store.accounts import CheckFailed
 from bot.store.articles import AddArticle, ChangedArticle, Withdraw, articles
 from bot.store.attempts import Refused
 from bot.store.outcomes import Settle
+from bot.store.readback import Unread, accounts_unread, unread
 from bot.store.schema import accounts, occupied
 from bot.store.stops import Lift, Scope, Stop
 from bot.testing.clock import START, ManualClock
 from tests.store.stock import LEASE, RECEIPT, WHY, Stock, article, finishing, priced, starting
+
+SECOND = timedelta(seconds=1)
 
 
 def spent(stock: Stock, month: str = "2026-11") -> Decimal:
@@ -265,8 +268,12 @@ def test_what_is_read_of_the_ledger(two: Stock, clock: ManualClock) -> None:
             (open_one.id, "late", Outcome.OPEN),
         ]
         assert attempts.history(tx, "@desk", limit=5) == [START, START]
-        assert attempts.unconfirmed(tx, since=START) == {"desk": [sent]}
-        assert attempts.unconfirmed(tx, since=START + timedelta(seconds=1)) == {}
+        assert accounts_unread(tx, since=START, until=START) == ["desk"]
+        assert unread(tx, "desk", since=START, until=START) == [Unread(sent.id, sent.remote_id, START)]
+        assert unread(tx, "late", since=START, until=START) == []
+        for since, until in ((START + SECOND, START + SECOND), (START - SECOND, START - SECOND)):
+            assert accounts_unread(tx, since=since, until=until) == []
+            assert unread(tx, "desk", since=since, until=until) == []
 
 
 def test_a_dead_login_parks_and_a_changed_article_waits_for_its_plan(stock: Stock) -> None:

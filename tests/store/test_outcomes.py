@@ -14,6 +14,7 @@ from bot.store.accounts import Effect, by_name
 from bot.store.audit import events_named, events_of
 from bot.store.ledger import imbalances
 from bot.store.outcomes import BeginFinish, Confirm, EndPending, Expire, Settle
+from bot.store.readback import accounts_unread, unread
 from bot.store.schema import attempts as attempt_rows
 from bot.store.schema import occupied
 from bot.store.stops import Scope, Stop
@@ -308,7 +309,8 @@ def test_a_post_that_is_read_back_is_confirmed_and_one_that_is_not_is_told(stock
     assert stock.state(missing.id) is State.SENT  # the receipt stands; a person is told
     with stock.store.read() as tx:
         assert [one.subject for one in events_named(tx, "not_visible", since=START)] == [missing.id]
-        assert attempts.unconfirmed(tx, since=START) == {}
+        assert accounts_unread(tx, since=START, until=tx.now) == []
+        assert unread(tx, "desk", since=START, until=tx.now) == []
 
 
 # -- all moves ----------------------------------------------------------------------------------------------------
