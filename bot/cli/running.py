@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bot.errors import SettingsError, StoreError
+from bot.lean import one_heap
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -32,6 +33,7 @@ def opened(call: Invocation, *, migrate: bool) -> Iterator[App]:
     """The store brought to our schema, the log set up, everything wired. Raises SettingsError, StoreError."""
     from bot.app import alone, build, prepare
 
+    one_heap()
     settings = call.settings()
     _log(settings, call)
     with alone(settings, call.clock):

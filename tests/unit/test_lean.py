@@ -29,3 +29,15 @@ def test_a_worker_runs_without_the_libraries_for_looks() -> None:
 def test_what_is_loaded_already_stays(first: str) -> None:
     code = f"import sys, {first} as one\nimport bot.http, bot.log\nprint(sys.modules[{first!r}] is one)"
     assert loaded(code) == "True"
+
+
+def test_threads_share_one_heap() -> None:
+    code = (
+        "import ctypes, threading\nfrom bot.lean import one_heap\none_heap()\n"
+        "threads = [threading.Thread(target=ctypes.create_string_buffer, args=(100_000,)) for _ in range(4)]\n"
+        "for one in threads: one.start()\n"
+        "for one in threads: one.join()\n"
+        "getattr(ctypes.CDLL(None), 'malloc_stats', lambda: None)()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "Arena 1" not in run.stderr  # glibc numbers its heaps
