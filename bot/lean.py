@@ -7,6 +7,7 @@ and a tenth of a second less in each start. Our own tables import rich where the
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,3 +43,11 @@ def one_heap() -> None:
     switch = getattr(ctypes.CDLL(None), "mallopt", None)
     if switch is not None:
         switch(_M_ARENA_MAX, 1)
+
+
+def settle() -> None:
+    """What stands in memory now stays to the end: Python's collector need not look through it again and again.
+
+    150,000 objects of modules cost 0.04 s each time, and it comes round more often the more is sent.
+    """
+    gc.freeze()

@@ -8,29 +8,27 @@ is a cause itself, and stops nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
-
-from bot.alerts import channel
+from bot.alerts import asked, channel
 from bot.errors import StoreError
 from bot.flow.newsroom import SKEW_PARKS, Newsroom
 from bot.log import events
-from bot.model import Delivery, Reason, State
+from bot.model import Delivery, Reason
 from bot.rules.durations import spell_duration
 from bot.settings.shape import Alerts as AlertSettings
-from bot.store import Store, Tx, attempts, deliveries, schema, stops, witness
+from bot.store import Store, Tx, attempts, deliveries, stops, witness
 from bot.store import accounts as stored_accounts
 from bot.store import alerts as stored_alerts
 from bot.store import articles as stored_articles
 from bot.store import sources as stored_sources
 from bot.store.accounts import AccountRow
 from bot.store.alerts import Alert, SyncAlerts
-from bot.store.audit import Event, events_named
+from bot.store.audit import Event, events_among
 from bot.store.sources import SourceRow
 from bot.store.stops import StopSwitch, scopes_of
 from bot.store.workers import WorkerRow, all_workers
@@ -102,8 +100,8 @@ class Facts:
     restored: bool = False
     skew: timedelta = timedelta(0)
     silence: timedelta = timedelta(days=1)
-    #: Causes that are open already.
-    open: Collection[str] = ()
+    #: Causes that are open already, with their words.
+    open: Mapping[str, str] = field(default_factory=dict)
 
 
 Causes = dict[str, tuple[str, str]]
@@ -267,25 +265,26 @@ def read(newsroom: Newsroom, silence: timedelta) -> Facts:
     """Read the facts. Raises StoreError."""
     with newsroom.store.read() as tx:
         rows = {name: row for name, row in stored_accounts.all_accounts(tx).items() if name in newsroom.accounts}
+        held = asked.held(tx)
         known = [row for row in stored_sources.all_sources(tx) if row.name in newsroom.sources]
         return Facts(
             now=tx.now,
             accounts=rows,
             sources=known,
-            arrived=_arrived(tx),
+            arrived=asked.arrived(tx, since=tx.now - A_MONTH),
             waiting=_overdue_now(newsroom, tx),
-            unclear=[*deliveries.listing(tx, states=[State.UNKNOWN]), *_held(tx, Reason.CANNOT_TELL)],
-            unpaid=Counter(one.account for one in _held(tx, Reason.BUDGET)),
-            broken={name: number for name, number in _broken(tx).items() if name in newsroom.sources},
+            unclear=[*asked.unknown(tx), *(one for one in held if one.reason.reason is Reason.CANNOT_TELL)],
+            unpaid=Counter(one.account for one in held if one.reason.reason is Reason.BUDGET),
+            broken={name: number for name, number in asked.broken(tx).items() if name in newsroom.sources},
             missed=deliveries.missed(tx, since=tx.now - timedelta(hours=1)),
             budgets=_budgets(newsroom, tx, rows),
-            events=[event for name in TOLD for event in _young(tx, name)],
+            events=_young(tx),
             dumb=channel.failure(tx),
             workers=all_workers(tx),
             restored=witness.restored_since(tx) is not None,
             skew=newsroom.skew,
             silence=silence,
-            open=frozenset(alert.cause for alert in stored_alerts.open_alerts(tx)),
+            open={alert.cause: alert.words for alert in stored_alerts.open_alerts(tx)},
         )
 
 
@@ -307,32 +306,16 @@ def _stopped(newsroom: Newsroom, tx: Tx, one: Delivery, on: Sequence[StopSwitch]
     return any((switch.scope, switch.value) in scopes for switch in on)
 
 
-def _held(tx: Tx, reason: Reason) -> list[Delivery]:
-    table = schema.deliveries
-    query = select(table).where(schema.HELD, table.c.reason == reason)
-    return [deliveries.delivery(row) for row in tx.rows(query.order_by(table.c.updated_at, table.c.id))]
-
-
-def _broken(tx: Tx) -> dict[str, int]:
-    table = schema.articles
-    held = schema.ARTICLE_HELD & (table.c.hold == Reason.MASS_CHANGE)
-    query = select(table.c.source, func.count().label("number")).where(held).group_by(table.c.source)
-    return {row.source: int(row.number) for row in tx.rows(query.order_by(table.c.source))}
-
-
-def _arrived(tx: Tx) -> dict[str, int]:
-    seen, source = schema.articles, schema.sources
-    later = (source.c.name == seen.c.source) & (seen.c.first_seen_at > source.c.first_good_at)
-    query = select(seen.c.source, func.count().label("number")).join(source, later)
-    query = query.where(seen.c.first_seen_at >= tx.now - A_MONTH).group_by(seen.c.source).order_by(seen.c.source)
-    return {row.source: int(row.number) for row in tx.rows(query)}
-
-
-def _young(tx: Tx, name: str) -> list[Event]:
-    """Events of a name that are young, and not ended by another."""
-    ends = events_named(tx, ENDED_BY[name], since=tx.now - YOUNG) if name in ENDED_BY else []
-    over = max((event.at for event in ends), default=None)
-    return [event for event in events_named(tx, name, since=tx.now - YOUNG) if over is None or event.at > over]
+def _young(tx: Tx) -> list[Event]:
+    """Events to tell that are young, and not ended by another; by their names' order, each name's oldest first."""
+    by_name: dict[str, list[Event]] = {}
+    for event in events_among(tx, {*TOLD, *ENDED_BY.values()}, since=tx.now - YOUNG):
+        by_name.setdefault(event.event, []).append(event)
+    found = []
+    for name in TOLD:
+        over = max((event.at for event in by_name.get(ENDED_BY.get(name, ""), ())), default=None)
+        found += [event for event in by_name.get(name, ()) if over is None or event.at > over]
+    return found
 
 
 def _budgets(newsroom: Newsroom, tx: Tx, rows: Mapping[str, AccountRow]) -> dict[str, tuple[Decimal, Decimal]]:
@@ -362,7 +345,9 @@ def _round(newsroom: Newsroom, settings: AlertSettings) -> bool:
     facts = read(newsroom, settings.silence)
     if newsroom.worker != speaker(facts.workers, facts.now, newsroom.worker):
         return False
-    newsroom.store.commit(SyncAlerts(causes(facts)))
+    found = causes(facts)
+    if {cause: words for cause, (_, words) in found.items()} != facts.open:
+        newsroom.store.commit(SyncAlerts(found))
     with newsroom.store.read() as tx:
         due = [(alert, False) for alert in telling(stored_alerts.open_alerts(tx)) if _to_say(alert, tx.now)]
         due += [(alert, True) for alert in stored_alerts.unsaid_endings(tx)]

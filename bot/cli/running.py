@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bot.errors import SettingsError, StoreError
-from bot.lean import one_heap
+from bot.lean import one_heap, settle
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -43,6 +43,7 @@ def opened(call: Invocation, *, migrate: bool) -> Iterator[App]:
     app = build(settings)
     if app.newsroom.keyring.made is not None:
         call.say(f"Made a key for stored logins: {app.newsroom.keyring.made}. Keep a copy of it in a safe place.")
+    settle()
     try:
         yield app
     finally:

@@ -104,7 +104,7 @@ def run(newsroom: Newsroom) -> bool:
     """Settle what can be settled now, and read back what was sent. True if anything moved."""
     with newsroom.store.read() as tx:
         undecided = stored_attempts.undecided(tx)
-        rows = stored_accounts.all_accounts(tx)
+        rows = stored_accounts.all_accounts(tx) if undecided else {}
     moved = False
     for attempt, delivery in undecided:
         row = rows.get(attempt.account)

@@ -409,10 +409,11 @@ def lock_accounts(tx: Tx, names: Iterable[str] | None = None) -> None:
 
 def all_accounts(tx: Tx) -> dict[str, AccountRow]:
     """Every account of the settings, by name."""
-    query = select(accounts).where(~accounts.c.removed).order_by(accounts.c.name)
-    return {row.name: _account(row) for row in tx.rows(query)}
+    return {row.name: _account(row) for row in tx.rows(_ALL)}
 
 
+_ALL = select(accounts).where(~accounts.c.removed).order_by(accounts.c.name)
+_DIRTY = select(accounts).where(accounts.c.dirty, ~accounts.c.removed).order_by(accounts.c.name)
 _BY_NAME = select(accounts).where(accounts.c.name == bindparam("is_name"))
 
 
@@ -430,8 +431,7 @@ def left_behind(tx: Tx, network: str) -> list[AccountRow]:
 
 def dirty(tx: Tx) -> list[AccountRow]:
     """Accounts whose times must be reckoned again."""
-    query = select(accounts).where(accounts.c.dirty, ~accounts.c.removed).order_by(accounts.c.name)
-    return [_account(row) for row in tx.rows(query)]
+    return [_account(row) for row in tx.rows(_DIRTY)]
 
 
 def posted_since(tx: Tx, identity: str | None, since: datetime) -> int:

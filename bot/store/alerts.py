@@ -76,15 +76,18 @@ class Said:
 
 def open_alerts(tx: Tx) -> list[Alert]:
     """What needs a human now, oldest first."""
-    query = select(alerts).where(alerts.c.closed_at.is_(None)).order_by(alerts.c.opened_at, alerts.c.cause)
-    return [_alert(row) for row in tx.rows(query)]
+    return [_alert(row) for row in tx.rows(_OPEN)]
 
 
 def unsaid_endings(tx: Tx) -> list[Alert]:
     """Causes that ended after somebody was told of them, and nobody was told of the end yet."""
-    query = (
-        select(alerts)
-        .where(alerts.c.closed_at.is_not(None), alerts.c.times_said > 0, ~alerts.c.closing_said)
-        .order_by(alerts.c.closed_at, alerts.c.cause)
-    )
-    return [_alert(row) for row in tx.rows(query)]
+    return [_alert(row) for row in tx.rows(_UNSAID)]
+
+
+#: Read at every tick of a worker, so made once.
+_OPEN = select(alerts).where(alerts.c.closed_at.is_(None)).order_by(alerts.c.opened_at, alerts.c.cause)
+_UNSAID = (
+    select(alerts)
+    .where(alerts.c.closed_at.is_not(None), alerts.c.times_said > 0, ~alerts.c.closing_said)
+    .order_by(alerts.c.closed_at, alerts.c.cause)
+)

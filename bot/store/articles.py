@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, Text, and_, bindparam, literal, or_, select, type_coerce
+from sqlalchemy import Integer, Row, Text, and_, bindparam, literal, or_, select, type_coerce
 
 from bot.model import Article, Reason, Status, Why
 from bot.rules.duplicates import Key, KeyKind, Known
@@ -369,8 +369,15 @@ def of_source(tx: Tx, source: str, guids: Iterable[str]) -> list[Stored]:
 
 def unplanned(tx: Tx, *, limit: int) -> list[Stored]:
     """Articles that plan has not looked at since they last changed, oldest first."""
-    query = select(*STORED).where(UNPLANNED).order_by(articles.c.first_seen_at, articles.c.id).limit(limit)
-    return [stored(row) for row in tx.rows(query)]
+    return [stored(row) for row in tx.rows(_UNPLANNED, {"most": limit})]
+
+
+_UNPLANNED = (
+    select(*STORED)
+    .where(UNPLANNED)
+    .order_by(articles.c.first_seen_at, articles.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 def find(tx: Tx, words: str, *, limit: int = 20) -> list[Stored]:

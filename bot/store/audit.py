@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from bot.store.engine import Tx
-from bot.store.schema import audit
+from bot.store.schema import Instant, audit
 
 #: Who acts when no person does.
 MACHINE = "wirepost"
@@ -54,5 +54,17 @@ def events_of(tx: Tx, subject: str, *, limit: int = 200) -> list[Event]:
 
 def events_named(tx: Tx, event: str, *, since: datetime) -> list[Event]:
     """Events of one name since then, oldest first."""
-    found = tx.rows(select(audit).where(audit.c.event == event, audit.c.at >= since).order_by(audit.c.id))
+    return events_among(tx, [event], since=since)
+
+
+def events_among(tx: Tx, events: Iterable[str], *, since: datetime) -> list[Event]:
+    """Events of these names since then, oldest first."""
+    found = tx.rows(_NAMED, {"names": sorted(events), "since": since})
     return [Event(row.at, row.who, row.event, row.subject, row.detail) for row in found]
+
+
+_NAMED = (
+    select(audit)
+    .where(audit.c.event.in_(bindparam("names", expanding=True)), audit.c.at >= bindparam("since", type_=Instant))
+    .order_by(audit.c.id)
+)

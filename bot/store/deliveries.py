@@ -275,11 +275,15 @@ def due_accounts(tx: Tx) -> list[str]:
 
 def next_due_at(tx: Tx, *, after: datetime | None = None) -> datetime | None:
     """When the next delivery is due anywhere (after a given time)."""
-    query = select(deliveries.c.due_at).where(WAITING, deliveries.c.due_at.is_not(None))
-    if after is not None:
-        query = query.where(deliveries.c.due_at > after)
-    found: datetime | None = tx.execute(query.order_by(deliveries.c.due_at).limit(1)).scalar()
+    query, values = (_NEXT_AT, {}) if after is None else (_NEXT_AT_AFTER, {"after": after})
+    found: datetime | None = tx.execute(query, values).scalar()
     return found
+
+
+_NEXT_AT = (
+    select(deliveries.c.due_at).where(WAITING, deliveries.c.due_at.is_not(None)).order_by(deliveries.c.due_at).limit(1)
+)
+_NEXT_AT_AFTER = _NEXT_AT.where(deliveries.c.due_at > bindparam("after", type_=Instant))
 
 
 def limited_until(tx: Tx, names: Iterable[str]) -> datetime | None:
@@ -324,31 +328,34 @@ def with_receipts(tx: Tx, account: str, remote_ids: Iterable[str]) -> frozenset[
 
 def overdue(tx: Tx, *, before: datetime) -> list[Delivery]:
     """What still waits though it was due before then, oldest first, at most one per account."""
-    query = (
-        select(deliveries)
-        .where(WAITING, deliveries.c.due_at < before)
-        .order_by(deliveries.c.due_at, deliveries.c.id)
-        .limit(200)
-    )
     first: dict[str, Delivery] = {}
-    for row in tx.rows(query):
+    for row in tx.rows(_OVERDUE, {"before": before}):
         first.setdefault(row.account, delivery(row))
     return list(first.values())
 
 
 def missed(tx: Tx, *, since: datetime) -> dict[str, int]:
     """How many posts of each account grew too old since then."""
-    query = (
-        select(deliveries.c.account, func.count().label("number"))
-        .where(
-            deliveries.c.updated_at >= since,
-            deliveries.c.state == State.SKIPPED,
-            deliveries.c.reason.in_([Reason.STALE, Reason.CAP]),
-        )
-        .group_by(deliveries.c.account)
-        .order_by(deliveries.c.account)
+    return {row.account: int(row.number) for row in tx.rows(_MISSED, {"since": since})}
+
+
+#: Read at every tick of a worker, so made once.
+_OVERDUE = (
+    select(deliveries)
+    .where(WAITING, deliveries.c.due_at < bindparam("before", type_=Instant))
+    .order_by(deliveries.c.due_at, deliveries.c.id)
+    .limit(200)
+)
+_MISSED = (
+    select(deliveries.c.account, func.count().label("number"))
+    .where(
+        deliveries.c.updated_at >= bindparam("since", type_=Instant),
+        deliveries.c.state == State.SKIPPED,
+        deliveries.c.reason.in_([Reason.STALE, Reason.CAP]),
     )
-    return {row.account: int(row.number) for row in tx.rows(query)}
+    .group_by(deliveries.c.account)
+    .order_by(deliveries.c.account)
+)
 
 
 def rehearsed(tx: Tx, account: str, *, limit: int) -> list[datetime]:

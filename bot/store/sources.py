@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, bindparam, func, or_, select
 
 from bot.model import Reason, Status
 from bot.store.articles import Arrival, NewArticle, record_new, withdraw
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.schema import articles, meta, sources
+from bot.store.schema import Instant, articles, meta, sources
 
 # How far back a source's own rhythm is taken from (pain P30).
 RECENTLY = timedelta(days=30)
@@ -218,24 +218,27 @@ class FailLook:
         return changed == 1
 
 
+#: Read at every tick of a worker, so made once.
+_ALL = select(sources).order_by(sources.c.name)
+_RESTING = select(sources.c.name).where(or_(sources.c.next_look_at > bindparam("now", type_=Instant), sources.c.ended))
+_NEXT_LOOK = select(func.min(sources.c.next_look_at, type_=Instant))
+
+
 def all_sources(tx: Tx) -> list[SourceRow]:
     """Every source that was ever looked at, by name."""
-    return [_source(row) for row in tx.rows(select(sources).order_by(sources.c.name))]
+    return [_source(row) for row in tx.rows(_ALL)]
 
 
 def due(tx: Tx, names: Iterable[str]) -> list[str]:
     """Which of these sources (never looked at, or known) are due for a look now."""
-    rested = select(sources.c.name).where(or_(sources.c.next_look_at > tx.now, sources.c.ended))
-    resting = {row.name for row in tx.rows(rested.order_by(sources.c.name))}
+    resting = {row.name for row in tx.rows(_RESTING, {"now": tx.now})}
     return sorted(set(names) - resting)
 
 
 def next_look(tx: Tx) -> datetime | None:
     """When the next look is due, or None."""
-    row = tx.row(
-        select(sources.c.next_look_at).where(sources.c.next_look_at.is_not(None)).order_by(sources.c.next_look_at)
-    )
-    return row.next_look_at if row else None
+    found: datetime | None = tx.execute(_NEXT_LOOK).scalar()
+    return found
 
 
 def must_baseline(tx: Tx, source: SourceRow) -> bool:

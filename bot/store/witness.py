@@ -20,10 +20,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from bot.errors import StoreError
-from bot.store import accounts, attempts
+from bot.store import attempts, schema
+from bot.store.accounts import AccountRow
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.schema import meta
@@ -77,13 +78,13 @@ def judge(witness: Witness | None, now: Witness) -> Finding:
 
 def taken(tx: Tx) -> Witness:
     """What a witness of the store says now."""
-    identities = [row.identity for row in accounts.all_accounts(tx).values() if row.identity]
+    identities = tuple(sorted(row.identity for row in tx.rows(_IDENTITIES)))
     descent = tuple(json.loads(_value(tx, DESCENT) or "[]"))
-    return Witness(_value(tx, STORE_ID) or "", attempts.last_number(tx), tuple(sorted(identities)), tx.now, descent)
+    return Witness(_value(tx, STORE_ID) or "", attempts.last_number(tx), identities, tx.now, descent)
 
 
 def _value(tx: Tx, key: str) -> str | None:
-    row = tx.row(select(meta.c.value).where(meta.c.key == key))
+    row = tx.row(_META, {"is_key": key})
     return row.value if row else None
 
 
@@ -129,6 +130,14 @@ def write(path: Path, witness: Witness) -> None:
         raise StoreError(f"{path}: the store's witness can't be written: {error.strerror}") from error
 
 
+#: Read at every tick of a worker, so made once.
+_META = select(meta.c.value).where(meta.c.key == bindparam("is_key"))
+_UNREAD = select(meta).where(meta.c.key.startswith(UNREAD_SINCE, autoescape=True))
+_IDENTITIES = select(schema.accounts.c.identity).where(
+    ~schema.accounts.c.removed, schema.accounts.c.identity.is_not(None)
+)
+
+
 def store_id(tx: Tx) -> str | None:
     """The store's id, None before `Christen`."""
     return _value(tx, STORE_ID)
@@ -143,11 +152,11 @@ def restored_since(tx: Tx) -> datetime | None:
 
 def unread_since(tx: Tx) -> dict[str, datetime]:
     """Who was not read since a person resumed a restored store (see `whose`), with that of `restored_since`."""
-    rows = tx.rows(select(meta).where(meta.c.key.startswith(UNREAD_SINCE, autoescape=True)))
+    rows = tx.rows(_UNREAD)
     return {row.key.removeprefix(UNREAD_SINCE): datetime.fromisoformat(row.value) for row in rows}
 
 
-def whose(row: accounts.AccountRow) -> str:
+def whose(row: AccountRow) -> str:
     """Who an account is, whatever its name in the settings: "mastodon/109…"."""
     return f"{row.network}/{row.identity}"
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from bot.store.engine import Tx
-from bot.store.schema import workers
+from bot.store.schema import Instant, workers
 
 # A worker that has not been seen for a day is history.
 FORGET = timedelta(days=1)
+
+_ALL = select(workers).order_by(workers.c.beat_at.desc(), workers.c.id)
+_OLD = workers.delete().where(workers.c.beat_at < bindparam("before", type_=Instant))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Beat:
     def apply(self, tx: Tx) -> None:
         values = {"id": self.id, "started_at": tx.now, "beat_at": tx.now, "doing": self.doing}
         tx.insert_or_update(workers, values, keep=["started_at"])
-        tx.execute(workers.delete().where(workers.c.beat_at < tx.now - FORGET))
+        tx.execute(_OLD, {"before": tx.now - FORGET})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +54,4 @@ class Leave:
 
 def all_workers(tx: Tx) -> list[WorkerRow]:
     """Known workers, the last seen first."""
-    query = select(workers).order_by(workers.c.beat_at.desc(), workers.c.id)
-    return [WorkerRow(row.id, row.started_at, row.beat_at, row.doing) for row in tx.rows(query)]
+    return [WorkerRow(row.id, row.started_at, row.beat_at, row.doing) for row in tx.rows(_ALL)]
