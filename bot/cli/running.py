@@ -144,7 +144,6 @@ def _log(settings: Settings, call: Invocation) -> None:
 def _back_up(call: Invocation, settings: Settings) -> None:
     """An SQLite store of an older schema is copied before it is migrated. Raises StoreError."""
     from bot.cli.reading import sqlite_path
-    from bot.rehearsal import copy_file
     from bot.store import Store, migrate
 
     path = sqlite_path(settings)
@@ -157,6 +156,8 @@ def _back_up(call: Invocation, settings: Settings) -> None:
         store.close()
     if found is None or found >= migrate.HEAD:
         return  # empty, ours, or newer: `prepare` refuses the newer one
+    from bot.rehearsal import copy_file
+
     target = settings.var / "backups" / f"before-{migrate.HEAD}-{call.clock.now():%Y%m%d-%H%M%S}.db"
     target.parent.mkdir(parents=True, exist_ok=True)
     copy_file(path, target)

@@ -419,7 +419,12 @@ def str_url(url: Any) -> str:
 
 def _sqlite_engine(path: str) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT}, pool_size=16, max_overflow=48, hide_parameters=True
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_TIMEOUT},
+        pool_size=16,
+        max_overflow=48,
+        pool_use_lifo=True,  # the one used last has its pages and statements at hand; the others, of a burst, have none
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
