@@ -421,8 +421,8 @@ def _sqlite_engine(path: str) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_TIMEOUT},
-        pool_size=16,
-        max_overflow=48,
+        pool_size=8,
+        max_overflow=56,
         pool_use_lifo=True,  # the one used last has its pages and statements at hand; the others, of a burst, have none
         hide_parameters=True,
     )
