@@ -36,6 +36,8 @@ TICK = {
     "reconcile": timedelta(seconds=5),
     "watch": timedelta(seconds=15),
 }
+# The heartbeat, witness (written by the start itself) and alerts let the first post go first.
+FIRST_WATCH = timedelta(seconds=1)
 # Looks, and checks, under way at once: a source that hangs takes one place until its deadline (30 s), never all.
 LOOKS = 16
 # A stop waits so long for what is on the wire: a request's whole time and the write of its outcome.
@@ -88,7 +90,9 @@ class Worker:
             self._run_in_thread("bell", self._bell.run)
         self._watch_sources()
         for step in TICK:
-            self.wake(step)
+            if step != "watch":
+                self.wake(step)
+        self._later("watch", FIRST_WATCH)
 
     def stop(self) -> bool:
         """Take no more work, let what is on the wire end and be recorded. True if all of it did in time."""
