@@ -8,6 +8,7 @@ code; None is 0. Results go to stdout, all else to stderr. What a command needs 
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 SECTIONS = ("Start", "Look", "Act", "Keep")
 PROGRAM = "wirepost"
+# So many new objects until Python looks for cycles among them (it would after 700). A start makes 150,000 that stay:
+# looking through them again and again is 5 % of it.
+COLLECT_AFTER = 20_000
 EXIT_CODES = """\
 0 done · 1 failed · 2 usage or settings · 3 partly done · 4 login needed · 5 nothing matched · 6 everything is stopped ·
 7 check found trouble · 8 unclear: a post may be out · 11 another process holds the store · 130 Ctrl-C"""
@@ -241,6 +245,7 @@ _with_shared(commands)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. Only a defect of Wirepost itself can show a traceback, and only under -v."""
     call = Invocation()
+    gc.set_threshold(COLLECT_AFTER)
     try:
         code = commands.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=call)
         sys.stdout.flush()
