@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 _FOR_LOOKS = ("rich", "pygments")
+#: So many new objects until Python looks for cycles among them, once the many of the start stand: between the 700 that
+#: Python begins with and what lets cycles pile up (20,000 are 1 MB).
+_COLLECT_AFTER = 2_000
 #: From glibc's malloc.h: how many heaps there may be.
 _M_ARENA_MAX = -8
 
@@ -51,3 +54,4 @@ def settle() -> None:
     150,000 objects of modules cost 0.04 s each time, and it comes round more often the more is sent.
     """
     gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
