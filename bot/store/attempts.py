@@ -37,7 +37,6 @@ from bot.store.prepared import Prepared
 from bot.store.schema import (
     COUNTING,
     IN_DOUBT,
-    UNCONFIRMED,
     UNDECIDED,
     Instant,
     accounts,
@@ -339,19 +338,6 @@ def undecided(tx: Tx) -> list[tuple[Attempt, Delivery]]:
         row = tx.row(select(deliveries).where(deliveries.c.id == one.delivery)) if one else None
         if one is not None and row is not None:
             found.append((one, delivery(row)))
-    return found
-
-
-def unconfirmed(tx: Tx, *, since: datetime) -> dict[str, list[Delivery]]:
-    """Sent posts not yet read back, by account."""
-    query = (
-        select(deliveries)
-        .where(UNCONFIRMED, deliveries.c.sent_at >= since)
-        .order_by(deliveries.c.sent_at, deliveries.c.id)
-    )
-    found: dict[str, list[Delivery]] = {}
-    for row in tx.rows(query):
-        found.setdefault(row.account, []).append(delivery(row))
     return found
 
 
