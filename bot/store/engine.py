@@ -32,7 +32,6 @@ from sqlalchemy import (
     literal_column,
     make_url,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.sql.schema import Table
 
@@ -137,8 +136,15 @@ _ONE: ColumnElement[int] = literal_column("1", Integer)
 
 
 def insert_for(table: Table, is_postgresql: bool) -> Any:
-    """An insert that may say what to do on a conflict: each database spells that in a dialect of its own."""
-    return (postgresql if is_postgresql else sqlite).insert(table)
+    """An insert that may say what to do on a conflict: each database spells that in a dialect of its own. (The other
+    one's stays unloaded: PostgreSQL's is 2 MB and 25 ms.)"""
+    if is_postgresql:
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 @cache

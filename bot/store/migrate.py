@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from bot.errors import WrongSchema
 from bot.store.bell import ring_once
 from bot.store.engine import Store, store_error
-from bot.store.schema import meta, metadata
+from bot.store.schema import meta, metadata, tell_conditions
 from bot.store.stops import guard_row
 
 #: The newest revision in `migrations/versions`; a test holds the two together.
@@ -97,6 +97,7 @@ def migrate(store: Store) -> bool:
 
 def _make(connection: Connection) -> None:
     """All tables as they are now, in a database without any."""
+    tell_conditions(connection.dialect.name)
     metadata.create_all(connection, checkfirst=False)
     _version.create(connection, checkfirst=False)
     connection.execute(_version.insert(), {"version_num": HEAD})
@@ -133,4 +134,5 @@ def differences(connection: Connection) -> list[Any]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
+    tell_conditions(connection.dialect.name)
     return list(compare_metadata(MigrationContext.configure(connection), metadata))

@@ -22,21 +22,18 @@ _Made = tuple[str, tuple[str, ...] | None, Mapping[str, Any]]
 
 
 class Prepared:
-    """A statement with bound parameters; of an insert or update the values given are the columns that it sets.
+    """A statement with bound parameters; of an insert or update the values given are the columns that it sets."""
 
-    `postgresql`: how it is written there, where the dialects differ.
-    """
-
-    def __init__(self, statement: Any, postgresql: Any = None) -> None:
+    def __init__(self, statement: Any) -> None:
+        """`statement`, or a function that makes it for one of the two databases (True: PostgreSQL)."""
         self._statement = statement
-        self._postgresql = statement if postgresql is None else postgresql
         self._made: dict[tuple[str, ...], _Made] = {}
 
     @classmethod
     def insert(cls, table: Table) -> Prepared:
         """An insert that gives back the row's first column, or no row if one with its key is there."""
         first = next(iter(table.c))
-        return cls(unless_there(table, False).returning(first), unless_there(table, True).returning(first))
+        return cls(lambda is_postgresql: unless_there(table, is_postgresql).returning(first))
 
     def changed(self, tx: Tx, values: Mapping[str, Any]) -> int:
         """Run it: how many rows it changed."""
@@ -57,7 +54,7 @@ class Prepared:
         return tx.driver(sql, stored if order is None else tuple([stored[name] for name in order]))
 
     def _compiled(self, tx: Tx, values: Mapping[str, Any]) -> _Made:
-        statement = self._postgresql if tx.is_postgresql else self._statement
+        statement = self._statement(tx.is_postgresql) if callable(self._statement) else self._statement
         compiled = statement.compile(dialect=tx.connection.dialect, column_keys=list(values))
         order = tuple(compiled.positiontup) if compiled.positional else None
         fixed = {name: value for name, value in compiled.params.items() if name not in values}

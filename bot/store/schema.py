@@ -81,7 +81,18 @@ metadata = MetaData()
 
 
 def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
-    return {"sqlite_where": condition, "postgresql_where": condition}
+    return {"info": {"where": condition}}
+
+
+def tell_conditions(dialect: str) -> None:
+    """Tell this database's part of SQLAlchemy which rows each index covers, before tables are made or compared.
+
+    Not when the tables are declared: that would load both databases' parts into every process, 2 MB and 0.03 s.
+    """
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if "where" in index.info:
+                index.dialect_options[dialect]["where"] = index.info["where"]
 
 
 def _among(column: Column[Any], *values: str) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import TypeDecorator
 
-from bot.store.schema import metadata
+from bot.store.schema import metadata, tell_conditions
 
 
 def _plain_type(kind: str, item: Any, autogen: Any) -> str | Literal[False]:
@@ -19,8 +19,10 @@ def _plain_type(kind: str, item: Any, autogen: Any) -> str | Literal[False]:
 
 def run() -> None:
     """Bring the handed connection's schema to the wanted revision, in the caller's transaction."""
+    connection = context.config.attributes["connection"]
+    tell_conditions(connection.dialect.name)
     context.configure(
-        connection=context.config.attributes["connection"],
+        connection=connection,
         target_metadata=metadata,
         render_as_batch=True,
         render_item=_plain_type,
