@@ -16,7 +16,7 @@ run: $(RUN_STAMP) ## Run the bot with config/wirepost.toml
 	$(BIN)/wirepost run
 
 test: fast ## The whole suite: the fast checks first, then the tests
-	$(BIN)/python -m pytest -n 2 -m "not real and not soak"
+	$(BIN)/python -m pytest -n 4 -m "not real and not soak"
 
 fast: $(TEST_STAMP) ## Style, types, layers, generated pages
 	$(BIN)/ruff check .
