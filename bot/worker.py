@@ -189,6 +189,9 @@ class Worker:
     def _discover(self) -> None:
         for name in discover.due(self.newsroom, self.newsroom.sources):
             self._submit(self._looks, f"look {name}", self._look, self.newsroom.sources[name], False)
+        self._time_looks()
+
+    def _time_looks(self) -> None:
         with self.app.store.read() as tx:
             self._timer("discover", sources.next_look(tx), tx.now)
 
@@ -199,6 +202,7 @@ class Worker:
             self._again.discard(source.name)
             if discover.look(self.newsroom, source, anyway=True):
                 self._committed("plan")
+        self._time_looks()
 
     def _told(self, source: Any) -> Callable[[], None]:
         """What a watched source calls: look now; and once more if a look is under way, for it may be past the news."""

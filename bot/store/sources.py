@@ -221,7 +221,9 @@ class FailLook:
 #: Read at every tick of a worker, so made once.
 _ALL = select(sources).order_by(sources.c.name)
 _RESTING = select(sources.c.name).where(or_(sources.c.next_look_at > bindparam("now", type_=Instant), sources.c.ended))
-_NEXT_LOOK = select(func.min(sources.c.next_look_at, type_=Instant))
+_NEXT_LOOK = select(func.min(sources.c.next_look_at, type_=Instant)).where(
+    sources.c.next_look_at > bindparam("now", type_=Instant), ~sources.c.ended
+)
 
 
 def all_sources(tx: Tx) -> list[SourceRow]:
@@ -236,8 +238,8 @@ def due(tx: Tx, names: Iterable[str]) -> list[str]:
 
 
 def next_look(tx: Tx) -> datetime | None:
-    """When the next look is due, or None."""
-    found: datetime | None = tx.execute(_NEXT_LOOK).scalar()
+    """When the next look will be due, or None. (What is due by now is under way, or somebody else's.)"""
+    found: datetime | None = tx.execute(_NEXT_LOOK, {"now": tx.now}).scalar()
     return found
 
 

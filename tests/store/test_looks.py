@@ -81,6 +81,7 @@ def test_a_source_rests_until_its_next_look_unless_it_calls(store: Store, clock:
     clock.advance(HOUR)
     with store.read() as tx:
         assert sources.due(tx, ["main"]) == ["main"]
+        assert sources.next_look(tx) is None  # a timer for what is due by now would fire until its look ends
     assert begin(store)
 
 
