@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class App:
     newsroom: Newsroom
     hold: Hold | None
     witness_path: Path
+    _witnessed: witness.Witness | None = field(default=None, init=False)
 
     def close(self) -> None:
         """Let go of the store and the door."""
@@ -68,10 +69,13 @@ class App:
         self.settings = settings
 
     def write_witness(self) -> None:
-        """Write down how far the store is, in a file beside it. Raises StoreError."""
+        """Write down how far the store is, in a file beside it, unless it says so already. Raises StoreError."""
         with self.store.read() as tx:
             now = witness.taken(tx)
-        witness.write(self.witness_path, now)
+        same = self._witnessed is not None and replace(self._witnessed, at=now.at) == now
+        if not same or not self.witness_path.exists():
+            witness.write(self.witness_path, now)
+            self._witnessed = now
 
 
 def build(

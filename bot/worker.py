@@ -28,14 +28,16 @@ from bot.store.workers import Beat, Leave
 
 # How long each step sleeps at most if nothing wakes it: the safety net, not the rhythm.
 TICK = {
-    "discover": timedelta(seconds=5),
+    "discover": timedelta(seconds=15),
     "check": timedelta(seconds=60),
     "plan": timedelta(seconds=15),
     "schedule": timedelta(seconds=15),
     "deliver": timedelta(seconds=5),
-    "reconcile": timedelta(seconds=5),
+    "reconcile": timedelta(seconds=15),
     "watch": timedelta(seconds=15),
 }
+# While something is in doubt, reconcile comes round so often.
+IN_DOUBT = timedelta(seconds=5)
 # The heartbeat, witness (written by the start itself) and alerts let the first post go first.
 FIRST_WATCH = timedelta(seconds=1)
 # Looks, and checks, under way at once: a source that hangs takes one place until its deadline (30 s), never all.
@@ -44,6 +46,8 @@ LOOKS = 16
 STOP_WITHIN = 25.0
 # Old keys are looked for so often, in seconds.
 A_DAY = 86_400.0
+# Causes for alerts are looked for so often, in seconds: at every second heartbeat, of which they are half the cost.
+ALERTS_EVERY = 20.0
 # After the store failed: the next try.
 STORE_RETRY = 2.0
 
@@ -245,6 +249,8 @@ class Worker:
     def _reconcile(self) -> None:
         restore.run(self.newsroom)
         reconcile.run(self.newsroom)
+        if reconcile.in_doubt(self.newsroom):
+            self._later("reconcile", IN_DOUBT)
 
     def _watch(self) -> None:
         """The heartbeat, the witness, the alerts: none of them may keep another from happening."""
@@ -289,7 +295,10 @@ class Worker:
             self.newsroom.sightings.again("old keys")
 
     def _alert(self) -> None:
-        alerts.run(self.newsroom, self.app.settings.alerts)
+        since = self.newsroom.sightings.since("alerts")
+        if since is None or since >= ALERTS_EVERY:
+            self.newsroom.sightings.again("alerts")
+            alerts.run(self.newsroom, self.app.settings.alerts)
 
     # -- timers and pools -----------------------------------------------------------------------------------------
 

@@ -111,6 +111,11 @@ class Sightings:
             at = self._seen.get(what)
         return None if at is None else self._clock.monotonic() - at
 
+    def has(self, kind: str) -> bool:
+        """Is there anything of a kind (first item of a tuple)?"""
+        with self._lock:
+            return any(isinstance(key, tuple) and key[0] == kind for key in self._seen)
+
     def keep_only(self, kind: str, wanted: set[object]) -> None:
         """Forget the things of a kind (first item of a tuple) that are not wanted any more."""
         with self._lock:

@@ -110,12 +110,21 @@ def run(newsroom: Newsroom) -> bool:
         row = rows.get(attempt.account)
         if row is not None and attempt.account in newsroom.accounts and attempt.id not in newsroom.in_flight:
             moved = _one(newsroom, attempt, delivery, row) or moved
-    for kind in ("lease", "unknown", "pending"):
+    for kind in _KINDS:
         newsroom.sightings.keep_only(kind, {(kind, attempt.id) for attempt, _ in undecided})
     moved = read_back(newsroom) or moved
     if moved:
         newsroom.wake("schedule")
     return moved
+
+
+def in_doubt(newsroom: Newsroom) -> bool:
+    """Was there anything at the last run whose end isn't known?"""
+    return any(newsroom.sightings.has(kind) for kind in _KINDS)
+
+
+# What is watched from its first sight on: an attempt without an outcome, an unknown one, a container.
+_KINDS = ("lease", "unknown", "pending")
 
 
 def _one(newsroom: Newsroom, attempt: Attempt, delivery: Delivery, row: AccountRow) -> bool:

@@ -214,6 +214,29 @@ def test_whatever_could_be_out_is_held_where_a_network_cannot_be_read(house: Ope
     assert desk.states() == {(State.HELD, Reason.RESTORED): 3}  # an embargo may have come after the post
 
 
+def test_a_witness_that_says_so_already_is_not_written_again(tmp_path: Path, clock: ManualClock) -> None:
+    source = Scripted("main")
+    with (
+        MastodonServer(clock=clock) as server,
+        running(tmp_path, clock, server.base, source) as (app, _),
+    ):
+        app.write_witness()
+        before = app.witness_path.stat()
+        clock.advance(60)
+        app.write_witness()
+        assert app.witness_path.stat() == before
+        look(app.newsroom)
+        clock.advance(60)
+        source.show(article(1))
+        look(app.newsroom)
+        app.write_witness()
+        after = app.witness_path.stat()
+        assert after != before
+        app.witness_path.unlink()
+        app.write_witness()
+        assert app.witness_path.exists()
+
+
 def test_what_was_held_in_the_backup_is_adopted_when_its_network_can_be_read_again(house: OpenHouse) -> None:
     """Found by the simulation: silent while a person resumed, it could not tell what is held from what is out."""
     desk = house(rules={"routes": [{"name": "all", "hold": True}]})
