@@ -132,7 +132,7 @@ def new_database(server: str, name: str) -> str:
     """The address of an empty database on it."""
     from sqlalchemy import create_engine, make_url, text
 
-    from bot.store.engine import str_url
+    from bot.store.databases import str_url
 
     engine = create_engine(str_url(make_url(server)), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

@@ -37,7 +37,7 @@ from bot.rules.compose import BadTemplate, CannotFit
 from bot.settings import Settings
 from bot.store import Store, Tx, accounts, articles, attempts, deliveries, migrate, sources, stops
 from bot.store import schema as tables
-from bot.store.engine import str_url
+from bot.store.databases import str_url
 from bot.store.stops import Scope, scopes_of
 
 #: How much of the past of a PostgreSQL store is copied beside its open rows: every cap counts at most a month, the rule

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from bot.clock import SystemClock
 from bot.store import Store
-from bot.store.engine import str_url
+from bot.store.databases import str_url
 from bot.store.migrate import migrate
 from bot.testing.clock import ManualClock
 

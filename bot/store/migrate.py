@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bot.errors import WrongSchema
 from bot.store.bell import ring_once
-from bot.store.engine import Store, store_error
+from bot.store.databases import store_error
+from bot.store.engine import Store
 from bot.store.schema import meta, metadata, tell_conditions
 from bot.store.stops import guard_row
 

@@ -31,7 +31,7 @@ from bot.rehearsal import NothingWritten, copy_file, rehearsal
 from bot.rehearsal import run as rehearse
 from bot.settings import Settings, load
 from bot.store import Store
-from bot.store.engine import str_url
+from bot.store.databases import str_url
 from bot.store.stops import Lift, Scope, Stop
 from bot.testing.clock import ManualClock
 

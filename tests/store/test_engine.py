@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from bot.errors import StoreError
 from bot.store import Store, Tx
 from bot.store.audit import Note, events_named
-from bot.store.engine import lost_race, store_error
+from bot.store.databases import lost_race, store_error
 from bot.store.schema import meta
 from bot.testing.clock import START
 
