@@ -18,7 +18,7 @@ from bench.figures import Figure, Means, Sample, apart, interleaved, of, ratios
 from bench.house import left_open, opened, planned, spoken
 from bench.server import Server
 from bench.stories import as_feed, stories
-from bot.flow import deliver, schedule
+from bot.flow import check, deliver, schedule
 from bot.flow.deliver import Started
 from bot.store.deliveries import MarkDirty
 
@@ -74,6 +74,7 @@ def _claims(server: str, folder: str) -> Sample:
     """Claim posts (each is then really sent, untimed), and time what waits."""
     with opened(spoken(server, ACCOUNTS, Path(folder) / "var")) as app:
         room = app.newsroom
+        check.run(room)  # until a network has told the time, nothing starts
         room.sources = {}  # the look at the source before a claim costs the same whatever the history
         names = sorted(room.accounts)
         claims, times = [], []
