@@ -128,7 +128,8 @@ def lift(room: Newsroom, on: Sequence[StopSwitch], who: str) -> list[StopSwitch]
 
 
 def take_over(room: Newsroom) -> list[str]:
-    """Adopt from the networks what went out since the backup; the names of the sources that could not be read.
+    """Adopt from the networks what went out since the backup; the names of the sources that could not be read, and of
+    the accounts of which nobody knows yet who they are (renamed just now, or not logged in).
 
     The sources are looked at first: what is not in the store yet could not be found, and would go out again.
     """
@@ -138,7 +139,12 @@ def take_over(room: Newsroom) -> list[str]:
     restore.run(room, anyway=True)
     with room.store.read() as tx:
         rows = {row.name: row for row in stored_sources.all_sources(tx)}
+        unknown = {
+            row.name
+            for row in stored_accounts.all_accounts(tx).values()
+            if row.live_since is not None and row.identity is None and row.name in room.accounts
+        }
     looked = {
         name for name, row in rows.items() if row.ended or (row.last_good_at is not None and row.last_good_at >= now)
     }
-    return sorted(set(room.sources) - looked)
+    return sorted({*room.sources} - looked | unknown)

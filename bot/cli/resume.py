@@ -81,8 +81,8 @@ def _take_over(app: App, call: Invocation) -> None:
     blind = take_over(app.newsroom)
     if blind:
         raise StoppedError(
-            f"{', '.join(blind)} can't be read just now: what it showed since the backup might go out twice. "
-            "Try again, or take it out of the settings: wirepost sources"
+            f"{', '.join(blind)} can't be read just now: what came of it since the backup might go out twice. "
+            "Try again (wirepost sources, wirepost accounts), or take it out of the settings."
         )
     at = moment(since, call.settings().editorial.timezone, now)
     call.say(f"Posts since {at} were read from the networks and taken over; what can't be known is on hold.")

@@ -287,7 +287,8 @@ def _refreshed(current: Delivery, draft: _Draft) -> Iterable[Refresh]:
     if current.state is State.SKIPPED:
         if move is None:
             return
-        facts["pinned_at"] = draft.pinned_at  # once planned, the pin is for `move` to change
+        # Its old time has passed: it is timed anew. (Once planned, the pin is for `move` to change.)
+        facts |= {"pinned_at": draft.pinned_at, "due_at": None}
     yield Refresh(current=current, move=move, why=why, changes=facts)
 
 

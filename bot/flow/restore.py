@@ -94,7 +94,7 @@ def run(newsroom: Newsroom, *, anyway: bool = False) -> bool:
     moved = False
     for row in rows.values():
         back_to = since or unread.get(whose(row))
-        if row.name in newsroom.accounts and row.live_since is not None and back_to is not None:
+        if row.name in newsroom.accounts and row.live_since is not None and row.identity and back_to is not None:
             moved = _account(newsroom, row, back_to, hold=anyway and since is not None) or moved
     return moved
 

@@ -17,6 +17,7 @@ from bot.model import Reason, State
 from bot.standstill import lift, take_over
 from bot.store import deliveries
 from bot.store.audit import events_named
+from bot.store.schema import accounts
 from bot.store.stops import Lift, switches
 from bot.store.witness import Finding, ForgetRestored
 from bot.testing.clock import ManualClock
@@ -183,6 +184,27 @@ def test_a_source_that_cannot_be_read_keeps_a_restored_store_stopped(house: Open
     assert take_over(desk.room) == ["main"]
     desk.source.error = None
     assert take_over(desk.room) == []
+
+
+def test_an_account_of_which_nobody_knows_who_it_is_keeps_a_restored_store_stopped(house: OpenHouse) -> None:
+    """Found by the simulation: renamed while all was stopped, its posts were adopted under the new name, and what
+    waited under the old one came with the check after the resume, and went out again."""
+    desk = house()
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    desk.server.posts.append(Published("p9", "1", "", article(1).link, BY_HAND, "", desk.clock.now()))
+    desk.show(article(1))
+
+    def is_somebody(identity: str | None) -> None:
+        with desk.store.engine.begin() as connection:
+            connection.execute(accounts.update().values(identity=identity))
+
+    is_somebody(None)
+    assert take_over(desk.room) == ["one"]
+    assert desk.states() == {(State.WAITING, Reason.ROUTE): 1}
+    is_somebody("1")
+    assert take_over(desk.room) == []
+    assert desk.states() == {(State.SENT, Reason.RESTORED): 1}
+    desk.server.posts[0].delivery = desk.all()[0].id
 
 
 def test_what_was_due_on_a_network_that_cannot_be_read_is_held_after_a_restore(house: OpenHouse) -> None:
