@@ -225,8 +225,10 @@ def test_p103_a_store_damaged_under_the_process_sends_nothing_more_until_a_backu
             watched.until_sent(len(server.statuses) + 10)
             damage(path)
             watched.until_not_ready("the store is damaged: stop, and restore a backup (wirepost db restore)")
-            already = len(server.statuses)
             child.send_signal(signal.SIGKILL)
+            child.wait(60)
+        wirepost(tmp_path, "run", **watched.secrets)
+        already = len(server.statuses)  # what was on the wire at the kill has landed by now
         told = wirepost(tmp_path, "run", **watched.secrets)
         assert told.returncode == 1
         assert "restore a backup" in told.stderr
