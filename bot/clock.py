@@ -45,11 +45,6 @@ class Random(Protocol):
         ...
 
 
-def give_way() -> None:
-    """Let threads that only wait for Python's lock have it first. Takes no time where there are none."""
-    time.sleep(0)
-
-
 class SystemClock:
     """The machine's own clock."""
 

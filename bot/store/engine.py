@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.schema import Table
 
-from bot.clock import Clock, give_way
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.store.databases import (
     driven,
@@ -298,7 +298,6 @@ class Store:
 
     def _lead(self) -> None:
         """Write for all who wait by now, wake them, and hand the lead to one who came meanwhile."""
-        self._gather()
         with self._queue_lock:
             batch, self._queue = self._queue, []
         try:
@@ -313,13 +312,6 @@ class Store:
                 waiting.turn.release()
             with self._queue_lock:
                 self._hand_on()
-
-    def _gather(self) -> None:
-        """As long as the line grows, let those go first who are about to join it: a commit costs more than they do."""
-        length = 0
-        while length < len(self._queue):
-            length = len(self._queue)
-            give_way()
 
     def _hand_on(self) -> None:
         """Under the lock of the queue: who came first leads from now on."""
