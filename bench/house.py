@@ -16,6 +16,7 @@ from typing import Any
 
 from bot import log
 from bot.app import App, begin, build, prepare
+from bot.lean import one_heap, settle
 from bot.pass_once import Pass
 from bot.settings import load
 from bot.store import deliveries
@@ -80,12 +81,14 @@ def _ignore(_: str) -> None:
 @contextmanager
 def opened(said: Mapping[str, str], crash: Callable[[str], None] = _ignore) -> Iterator[App]:
     """The app of these settings, begun as a worker begins it, logging to a file as a service does."""
+    one_heap()
     settings = load(NO_FILE, environ=said)
     settings.var.mkdir(parents=True, exist_ok=True)
     with (settings.var / "log").open("w") as lines:
         log.configure(json=True, stream=lines)
         prepare(settings)
         app = build(settings, crash=crash)
+        settle()
         begin(app)
         try:
             yield app

@@ -1,4 +1,4 @@
-"""What keeps a process that stands for months small.
+"""What keeps a process that stands for months small, and its threads out of each other's way.
 
 structlog imports rich for tracebacks that show local variables (ours never do), httpx imports it and pygments for a
 command line of its own. Both go without where they are not installed: 5 MB less in a process that stands for months,
@@ -8,9 +8,12 @@ and a tenth of a second less in each start. Our own tables import rich where the
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 _FOR_LOOKS = ("rich", "pygments")
@@ -19,6 +22,7 @@ _FOR_LOOKS = ("rich", "pygments")
 _COLLECT_AFTER = 2_000
 #: From glibc's malloc.h: how many heaps there may be.
 _M_ARENA_MAX = -8
+_CHOOSING = threading.Lock()
 
 
 @contextmanager
@@ -55,3 +59,26 @@ def settle() -> None:
     """
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
+
+
+def on_one_core() -> None:
+    """The calling thread runs on one core from now on, the same one for all that call this. (Linux only.)
+
+    Threads that compute one at a time, under Python's lock, gain nothing by a second core, and hand the lock to each
+    other at every call of the system: from core to core that cost half of a post's CPU (docs/decisions/one-core.md).
+    """
+    with _CHOOSING:
+        core = _core()
+    if core is not None:
+        with suppress(OSError):  # a sandbox refuses it
+            os.sched_setaffinity(0, {core})
+
+
+@cache
+def _core() -> int | None:
+    """The core on which the first of them began: the system has spread the processes of the machine over them."""
+    import ctypes
+
+    here = getattr(ctypes.CDLL(None), "sched_getcpu", None)
+    core = here() if here is not None and hasattr(os, "sched_setaffinity") else -1
+    return core if core >= 0 else None

@@ -71,10 +71,10 @@ def configure(*, json: bool, level: str = "info", stream: TextIO | None = None, 
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _Repeats(time),
-            _Stamp(time),
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
             _without_secrets,
+            _Stamp(time),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
@@ -134,7 +134,6 @@ class _Stamp:
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
         now: datetime = self._clock.now()
         stamped = {"timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
-        event.pop("same", None)
         return {**stamped, **event}
 
 
@@ -158,6 +157,7 @@ class _Repeats:
             if seen.kept_back:
                 event["repeated"] = seen.kept_back
             seen.printed_at, seen.kept_back = now, 0
+        event.pop("same", None)
         return event
 
     def _noted(self, key: tuple[Any, ...], now: float) -> _Seen:

@@ -17,6 +17,7 @@ from bot.app import App, begin
 from bot.errors import UsageError
 from bot.flow import STEPS, check, deliver, discover, plan, reconcile, restore, schedule
 from bot.flow.newsroom import Newsroom
+from bot.lean import on_one_core
 from bot.model import Delivery, State
 from bot.store import Tx, attempts, deliveries, sources, stops
 from bot.store.sources import SourceRow
@@ -126,7 +127,7 @@ class Pass:
             names = [name for name in deliveries.due_accounts(tx) if name in self.room.accounts]
         if not names:
             return False
-        with ThreadPoolExecutor(len(names), "account") as pool:
+        with ThreadPoolExecutor(len(names), "account", initializer=on_one_core) as pool:
             return any(list(pool.map(self._send, names)))
 
     def _send(self, account: str) -> bool:

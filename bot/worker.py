@@ -20,6 +20,7 @@ from bot import alerts
 from bot.app import App, begin
 from bot.errors import SettingsError, StoreError, WirepostError, WrongSchema
 from bot.flow import check, deliver, discover, plan, reconcile, restore, schedule
+from bot.lean import on_one_core
 from bot.log import events
 from bot.store import backup, deliveries, migrate, sources
 from bot.store.audit import Note
@@ -74,7 +75,9 @@ class Worker:
         self._pool_lock = threading.Lock()
         self._looks = ThreadPoolExecutor(LOOKS, "look")
         self._checks = ThreadPoolExecutor(LOOKS, "check")
-        self._sends = ThreadPoolExecutor(max(app.settings.workers, len(app.newsroom.accounts), 1), "account")
+        self._sends = ThreadPoolExecutor(
+            max(app.settings.workers, len(app.newsroom.accounts), 1), "account", initializer=on_one_core
+        )
         self._unwatch: list[Callable[[], None]] = []
         self._scheduler: Any = None
         #: On SQLite nobody else is there to hear it.

@@ -33,6 +33,7 @@ _TRACKING_FRAGMENT = re.compile(r"(?:utm_\w+|xtor)=", re.IGNORECASE)
 # -- what is a link -----------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)  # an article's link is asked about for each account
 def valid_link(url: str, base: str | None = None) -> str | None:
     """The absolute http(s) address that `url` means (against `base`, if relative), or None.
 

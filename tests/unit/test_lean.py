@@ -41,3 +41,16 @@ def test_threads_share_one_heap() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "Arena 1" not in run.stderr  # glibc numbers its heaps
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a thread choose its core")
+def test_account_threads_share_one_core_and_the_others_stay_free() -> None:
+    code = (
+        "import os, threading\nfrom concurrent.futures import ThreadPoolExecutor as Pool\n"
+        "from bot.lean import on_one_core\n"
+        "free = os.sched_getaffinity(0)\nmeet = threading.Barrier(4)\n"
+        "with Pool(4, initializer=on_one_core) as pool:\n"
+        "    cores = list(pool.map(lambda _: (meet.wait(), os.sched_getaffinity(0))[1], range(4)))\n"
+        "print(len(cores[0]), cores[0] <= free, all(one == cores[0] for one in cores), os.sched_getaffinity(0) == free)"
+    )
+    assert loaded(code) == "1 True True True"
