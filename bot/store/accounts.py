@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, func, literal, or_, select, true
 
-from bot.model import Identity, Reason
+from bot.model import Identity, Reason, State
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.prepared import Prepared
@@ -184,11 +184,11 @@ class Checked:
 
     def _adopt(self, tx: Tx, old: Row[Any]) -> None:
         """History hangs on the identity; the name in the settings is a label. Where this name has the same post, tried
-        as somebody else, that one goes under the older name: nothing that was tried is lost."""
+        or out as somebody else, that one goes under the older name: nothing that may be out is lost."""
         mine, theirs = deliveries.alias(), deliveries.alias()
         same = and_(theirs.c.article == mine.c.article, theirs.c.occasion == mine.c.occasion)
         doubled = select(mine.c.id).join(theirs, same).where(mine.c.account == self.name, theirs.c.account == old.name)
-        untried = doubled.where(mine.c.attempt.is_(None))
+        untried = doubled.where(mine.c.attempt.is_(None), mine.c.state != State.SENT)  # sent: found after a restore
         tx.execute(deliveries.delete().where(deliveries.c.id.in_(untried)))
         tx.execute(deliveries.update().where(deliveries.c.id.in_(doubled)).values(account=_ON_ITS_WAY))
         leaving = select(deliveries.c.id).where(deliveries.c.account == _ON_ITS_WAY)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bot.model import Identity, Reason, State
+from bot.model import Identity, Move, Reason, State, Why
 from bot.store import Store, accounts, attempts, deliveries
 from bot.store.accounts import AccountRow, BeginRefresh, Checked, CheckFailed, EndRefresh, Join
 from bot.store.audit import events_named
+from bot.store.deliveries import MoveDelivery
 from bot.store.ledger import imbalances
 from bot.store.schema import decisions
 from bot.testing.clock import START, ManualClock
@@ -135,6 +136,19 @@ def test_a_name_with_a_history_of_its_own_that_becomes_another_keeps_both(store:
     assert {one.id for one in kept["desk"]} == {theirs.id, waiting.id}
     assert {one.id: one.state for one in kept["old"]} == {mine.id: state}
     assert tried == {theirs.id: ["desk"], mine.id: ["old"]}
+
+
+def test_what_was_found_on_a_network_after_a_restore_stays_in_the_ledger_of_a_name_that_becomes_another(
+    store: Store,
+) -> None:
+    both = Stock(store, "desk", "old")
+    theirs, mine = both.waiting(1, "old"), both.waiting(1, "desk")
+    store.commit(MoveDelivery(current=mine, move=Move.FOUND, why=Why(Reason.RESTORED), who="wirepost"))
+    store.commit(Join((("desk", "fake", True),)))
+    assert store.commit(Checked("desk", "fake", Identity(remote_id="@old", name="old")))
+    with store.read() as tx:
+        kept = {one.id: (one.account, one.state) for one in deliveries.listing(tx, states=list(State))}
+    assert kept == {theirs.id: ("desk", State.WAITING), mine.id: ("old", State.SENT)}
 
 
 def test_another_person_logged_in_under_a_name_joins_now(store: Store, clock: ManualClock) -> None:
