@@ -16,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot import alerts
+from bot.alerts.causes import causes_of
 from bot.errors import StoreError, Unreachable
 from bot.flow import discover, plan, reconcile
 from bot.http import Door
@@ -97,7 +98,7 @@ def fail(desk: House, times: int = 6) -> None:
 
 
 def found(desk: House) -> dict[str, str]:
-    return {cause: words for cause, (_, words) in alerts.causes(alerts.read(desk.room, LONG)).items()}
+    return {cause: words for cause, (_, words) in causes_of(alerts.read(desk.room, LONG)).items()}
 
 
 def stop(desk: House, scope: Scope, value: str = "") -> None:
@@ -187,7 +188,7 @@ def test_p30_a_source_that_fails_or_falls_silent_is_named(house: OpenHouse) -> N
     look(desk.room)
     assert "source main" not in found(desk)
     desk.clock.advance(4 * DAY)
-    assert "silent main" in alerts.causes(alerts.read(desk.room, 3 * DAY))
+    assert "silent main" in causes_of(alerts.read(desk.room, 3 * DAY))
 
 
 class Dear(Fake):

@@ -15,6 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot import alerts, health, log
+from bot.alerts.causes import causes_of
 from bot.app import hide_secrets_of
 from bot.http import Door
 from bot.networks.bluesky import Bluesky, BlueskyOptions
@@ -106,7 +107,7 @@ def test_p118_no_secret_in_logs_store_metrics_or_alerts(
     pass_time(room, timedelta(hours=2), step=timedelta(minutes=4))
 
     told = [loud.getvalue(), health.metrics(Worker(room), health.Tally()).decode(), repr(room.accounts), repr(options)]
-    told.append(repr(alerts.causes(alerts.read(room, timedelta(days=1)))))
+    told.append(repr(causes_of(alerts.read(room, timedelta(days=1)))))
     store.close()
     path = Path(sqlite_url.removeprefix("sqlite:///"))
     told += [found.read_bytes().decode("latin-1") for found in path.parent.glob(f"{path.name}*")]

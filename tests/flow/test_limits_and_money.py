@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bot import alerts
+from bot.alerts.causes import causes_of
 from bot.flow import check
 from bot.flow.newsroom import Account
 from bot.model import Pace, Payload, Post, Reason, State
@@ -69,7 +70,7 @@ def on(house: House, kind: type[Network]) -> None:
 
 def open_causes(house: House) -> dict[str, str]:
     """The open causes for alarm, by kind and subject, with their words."""
-    return {cause: words for cause, (_, words) in alerts.causes(alerts.read(house.room, timedelta(days=3))).items()}
+    return {cause: words for cause, (_, words) in causes_of(alerts.read(house.room, timedelta(days=3))).items()}
 
 
 @pytest.mark.parametrize("style", ["HTTP date", "ISO time", "seconds"])

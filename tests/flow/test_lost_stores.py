@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot import alerts
+from bot.alerts.causes import causes_of
 from bot.app import App
 from bot.errors import StoreError, Unreachable
 from bot.flow import restore
@@ -85,7 +86,7 @@ def test_p09_a_lost_store_begins_with_a_baseline_and_says_so(tmp_path: Path, clo
             look(app.newsroom)
             pass_time(app.newsroom, 10 * MINUTE, step=MINUTE)
             assert len(server.statuses) == 5
-            assert "state_reset store" in alerts.causes(alerts.read(app.newsroom, timedelta(days=3)))
+            assert "state_reset store" in causes_of(alerts.read(app.newsroom, timedelta(days=3)))
             with app.store.read() as tx:
                 (told,) = events_named(tx, "state_reset", since=tx.now - timedelta(days=1))
             assert told.detail == {"identities": ["1@social.example.com"]}
@@ -138,7 +139,7 @@ def test_an_older_store_put_back_is_stopped_adopts_its_posts_and_sends_the_rest_
         with running(tmp_path, clock, server.base, source) as (app, finding):
             room = app.newsroom
             assert finding is Finding.RESTORED
-            assert "restored" in alerts.causes(alerts.read(room, timedelta(days=3)))
+            assert "restored" in causes_of(alerts.read(room, timedelta(days=3)))
             look(room)
             pass_time(room, 5 * MINUTE, step=MINUTE)
             assert len(server.statuses) == 3

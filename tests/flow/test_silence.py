@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bot import alerts
+from bot.alerts.causes import causes_of
 from bot.errors import Blocked, Ended, NotFeed, Unreachable
 from bot.flow import discover
 from bot.flow.newsroom import Newsroom
@@ -103,10 +104,10 @@ def test_p23_an_overdue_post_is_named_with_its_account(house: OpenHouse) -> None
     plan.run(desk.room)
     schedule.run(desk.room)
     desk.clock.advance(5 * MINUTE + SECOND)  # nobody delivers
-    found = alerts.causes(alerts.read(desk.room, timedelta(days=3)))
+    found = causes_of(alerts.read(desk.room, timedelta(days=3)))
     assert {"overdue one", "overdue two"} <= set(found)
     settle_down(desk.room)
-    assert not [cause for cause in alerts.causes(alerts.read(desk.room, timedelta(days=3))) if "overdue" in cause]
+    assert not [cause for cause in causes_of(alerts.read(desk.room, timedelta(days=3))) if "overdue" in cause]
 
 
 def test_p29_one_account_in_trouble_delays_no_other(house: OpenHouse) -> None:
