@@ -161,7 +161,8 @@ UNPLANNED = _so(articles.c.unplanned)
 ARTICLE_HELD = _among(articles.c.status, Status.HELD)
 Index("articles_unplanned", articles.c.first_seen_at, **_where(UNPLANNED))
 Index("articles_held", articles.c.first_seen_at, **_where(ARTICLE_HELD))
-Index("articles_by_source", articles.c.source, articles.c.first_seen_at)
+#: With what a scrape counts, so that it reads no article (health.py).
+Index("articles_by_source", articles.c.source, articles.c.first_seen_at, articles.c.revision, articles.c.status)
 Index("articles_by_age", articles.c.first_seen_at)
 
 article_keys = Table(
