@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bot.worker import Worker
 
 # How often the settings file's content is looked at: a watch on the file would miss Kubernetes' exchange of a link.
-SETTINGS_EVERY = 2.0
+SETTINGS_EVERY = 5.0
 # At the end, idle threads go by themselves within this (seconds); what is left then hangs on somebody else.
 BRIEFLY = 0.5
 #: What only a new start can change.
