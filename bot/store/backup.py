@@ -24,7 +24,7 @@ from bot.store.engine import Store
 from bot.store.hold import Hold
 from bot.store.migrate import HEAD, migrate
 from bot.store.stops import Scope, Stop
-from bot.store.witness import MarkRestored
+from bot.store.witness import COPIED_AT, MarkRestored
 
 # Daily copies are kept for two weeks (pain P103).
 KEEP = timedelta(days=14)
@@ -49,7 +49,7 @@ def back_up(store: Store, folder: Path, now: datetime, *, pg_dump: str | None = 
         folder.mkdir(parents=True, exist_ok=True)
         part.touch(_OWNER_ONLY)
         if store.path is not None:
-            _copy(store.path, part)
+            _copy(store.path, part, now)
         else:
             _dump(store.url, part, pg_dump or shutil.which("pg_dump"))
         part.replace(target)
@@ -61,9 +61,11 @@ def back_up(store: Store, folder: Path, now: datetime, *, pg_dump: str | None = 
     return target
 
 
-def _copy(path: Path, part: Path) -> None:
+def _copy(path: Path, part: Path, now: datetime) -> None:
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as copy:
         source.backup(copy)
+        copy.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (COPIED_AT, now.isoformat()))
+        copy.commit()
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
     verify(part)
 

@@ -7,6 +7,9 @@ went out since is not in it, so everything stops until its posts were read from 
 Numbers alone can't tell a store from a copy that was made before an older one was put back: the older one counts from
 behind. So each restore that is noticed adds a name to the store's line of descent, which the witness keeps, too: a
 store that doesn't know the witness's newest name is older than it, whatever its numbers say.
+
+A backup needs no witness: `db backup` writes into the copy that it is one (`COPIED_AT`), so that it is known wherever
+and however it is put in place.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ from bot.store.sources import STATE_RESET
 STORE_ID = "store_id"
 DESCENT = "descent"
 RESTORED_SINCE = "restored_since"
+# When a copy of a store was made; only a copy has it.
+COPIED_AT = "copied_at"
 # Followed by a network's name and who an account is there: a person resumed, and the account was not read since.
 UNREAD_SINCE = "unread_since/"
 # At most so many attempts may begin before the witness is written again.
@@ -53,6 +58,7 @@ class Witness:
     """The file's content, and the same of the store as it is now; `at` is when it was written.
 
     `descent`: a name for each restore that was noticed, oldest first. `store_id`: empty if the store was made just now.
+    `copied`: it is a backup; never in the file.
     """
 
     store_id: str
@@ -60,10 +66,13 @@ class Witness:
     identities: tuple[str, ...]
     at: datetime
     descent: tuple[str, ...] = ()
+    copied: bool = False
 
 
 def judge(witness: Witness | None, now: Witness) -> Finding:
     """What the file and the store as it is now say together. Pure."""
+    if now.copied:
+        return Finding.RESTORED
     if witness is None:
         return Finding.SAME if now.store_id else Finding.NEW
     if not now.store_id:
@@ -80,7 +89,8 @@ def taken(tx: Tx) -> Witness:
     """What a witness of the store says now."""
     identities = tuple(sorted(row.identity for row in tx.rows(_IDENTITIES)))
     descent = tuple(json.loads(_value(tx, DESCENT) or "[]"))
-    return Witness(_value(tx, STORE_ID) or "", attempts.last_number(tx), identities, tx.now, descent)
+    copied = _value(tx, COPIED_AT) is not None
+    return Witness(_value(tx, STORE_ID) or "", attempts.last_number(tx), identities, tx.now, descent, copied)
 
 
 def _value(tx: Tx, key: str) -> str | None:
@@ -193,6 +203,7 @@ class MarkRestored:
         descent = [*taken(tx).descent, self.name]
         tx.insert_or_update(meta, {"key": RESTORED_SINCE, "value": since})
         tx.insert_or_update(meta, {"key": DESCENT, "value": json.dumps(descent)})
+        tx.execute(meta.delete().where(meta.c.key == COPIED_AT))
         note(tx, "restored", "store", {"since": since})
 
 

@@ -18,6 +18,7 @@ from bot.model import Reason, State
 from bot.standstill import lift, take_over
 from bot.store import deliveries
 from bot.store.audit import events_named
+from bot.store.backup import back_up
 from bot.store.schema import accounts
 from bot.store.stops import Lift, switches
 from bot.store.witness import Finding, ForgetRestored
@@ -152,6 +153,39 @@ def test_an_older_store_put_back_is_stopped_adopts_its_posts_and_sends_the_rest_
             pass_time(room, 10 * MINUTE, step=MINUTE)
             assert sorted(status.text.rpartition("/")[2] for status in server.statuses) == ["1", "2", "3", "4"]
             assert faults(app.store) == []
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["back in its place", "to another folder"])
+def test_a_backup_put_in_place_by_hand_is_known_as_one_though_the_witness_saw_nothing_since(
+    tmp_path: Path, clock: ManualClock, moved: bool
+) -> None:
+    """The bot died between its first post since the backup and the next writing of the witness; or it moved house."""
+    source = Scripted("main")
+    there = tmp_path / "elsewhere" if moved else tmp_path
+    with MastodonServer(clock=clock) as server:
+        with running(tmp_path, clock, server.base, source, first_look="all") as (app, _):
+            backup = back_up(app.store, tmp_path / "backups", clock.now())
+            then = app.witness_path.read_bytes()
+            source.show(article(1))
+            look(app.newsroom)
+            assert len(server.statuses) == 1
+        forget(tmp_path)
+        (there / "var").mkdir(parents=True, exist_ok=True)
+        shutil.copy(backup, there / "var/wirepost.db")
+        if not moved:
+            app.witness_path.write_bytes(then)
+        for life in (Finding.RESTORED, Finding.SAME):
+            clock.advance(60)
+            with running(there, clock, server.base, source, first_look="all") as (app, finding):
+                assert finding is life
+                look(app.newsroom)
+                pass_time(app.newsroom, 5 * MINUTE, step=MINUTE)
+        with running(there, clock, server.base, source, first_look="all") as (app, _):
+            resume(app)
+            settle_down(app.newsroom)
+            pass_time(app.newsroom, 10 * MINUTE, step=MINUTE)
+            assert states(app) == {"1": (State.SENT, Reason.RESTORED)}
+        assert len(server.statuses) == 1
 
 
 def test_resuming_before_the_sources_were_looked_at_doubles_nothing(tmp_path: Path, clock: ManualClock) -> None:

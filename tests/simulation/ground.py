@@ -14,6 +14,7 @@ from sqlalchemy import event
 from bot.clock import Clock, SystemClock
 from bot.store import Store
 from bot.store.migrate import migrate
+from bot.store.witness import COPIED_AT
 
 
 class Ground:
@@ -44,12 +45,15 @@ class Ground:
         shutil.copyfile(copy, self._path)
         self.peek = sqlite3.connect(self._path, isolation_level=None)
 
-    def copy(self) -> Path:
-        """The store as it is now, in a file of its own."""
+    def copy(self, *, backup: bool = False) -> Path:
+        """The store as it is now, in a file of its own; a backup says that it is one."""
         self._copies += 1
         path = self._folder / f"copy-{self._copies}.db"
         with closing(sqlite3.connect(path)) as target:
             self.peek.backup(target)
+            if backup:
+                target.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, '')", (COPIED_AT,))
+                target.commit()
         return path
 
     def close(self) -> None:

@@ -107,6 +107,7 @@ class World:
         self.drift = timedelta(0)
         self.waiting_until = 0.0
         self.over = False
+        self.copies = 0
         self._settings()
         self.promises = Promises(self)
 
@@ -548,10 +549,12 @@ class World:
                 self.later(self.dice.seconds(0, 30), process, lambda process=process: self._reload(process))
 
     def _copy(self) -> None:
-        """A copy of the store is made now, and put back some time."""
-        copy = self.ground.copy()
+        """A copy of the store is made now, and put back some time: every other one by `db backup`."""
+        self.copies += 1
+        backup = self.copies % 2 == 1
+        copy = self.ground.copy(backup=backup)
         with self.store.read() as tx:
-            then = witness.taken(tx)
+            then = replace(witness.taken(tx), copied=backup)
         self.later(self.dice.pick((900.0, 9000.0, 90_000.0)), None, lambda: self._put_back(copy, then))
 
     def _last_attempt(self) -> int:
