@@ -283,6 +283,8 @@ def _refreshed(current: Delivery, draft: _Draft) -> Iterable[Refresh]:
     }
     if current.ready_why not in _DELAYS or draft.ready_at > current.ready_at:
         facts |= {"ready_at": draft.ready_at, "ready_why": draft.ready_why}
+        if current.due_at is not None and draft.ready_at > current.due_at:
+            facts["due_at"] = None  # an embargo came: until it is timed anew nobody may take it at its old time
     move, why = _moved(current, draft)
     if current.state is State.SKIPPED:
         if move is None:

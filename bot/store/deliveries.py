@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Row, and_, bindparam, func, or_, select
 
-from bot.model import MOVES, Delivery, Move, Priority, Reason, State, Why
+from bot.model import MOVES, Delivery, Move, Priority, Reason, State, Status, Why
 from bot.store.accounts import Effect, affect, lock_accounts
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.schema import HELD, IN_DOUBT, REHEARSED, WAITING, Instant, accounts, deliveries
+from bot.store.schema import HELD, IN_DOUBT, REHEARSED, WAITING, Instant, accounts, articles, deliveries, rules
 
 FIRST = "first"  # the occasion of an article's first post on an account
 
@@ -105,6 +105,35 @@ def rule_out(tx: Tx, why: Why, *which: ColumnElement[bool]) -> None:
     )
 
 
+def catch_up(tx: Tx, delivery: str) -> None:
+    """What waits again, and was on the wire (or refused) while its article or the rules changed, is planned anew: an
+    embargo, a hold, another route may have come. What is in doubt goes again as it was, or not at all."""
+    tx.execute(_CATCH_UP, {"is_id": delivery})
+
+
+_ARTICLE = articles.alias()
+_CATCH_UP = (
+    articles.update()
+    .where(
+        articles.c.id.in_(
+            select(_ARTICLE.c.id)
+            .join(deliveries, deliveries.c.article == _ARTICLE.c.id)
+            .where(
+                deliveries.c.id == bindparam("is_id"),
+                deliveries.c.state == State.WAITING,
+                deliveries.c.doubted_at.is_(None),
+                or_(
+                    deliveries.c.revision < _ARTICLE.c.revision,
+                    deliveries.c.rules < select(func.max(rules.c.number)).scalar_subquery(),
+                ),
+            )
+        ),
+        articles.c.status == Status.LIVE,
+    )
+    .values(unplanned=True)
+)
+
+
 def move(tx: Tx, current: Delivery, step: Move, why: Why, **changes: Any) -> bool:
     """One legal move of a delivery, if it still is as it was read. Raises KeyError for a move that MOVES forbids."""
     target = MOVES[current.state, step]
@@ -122,6 +151,8 @@ def move(tx: Tx, current: Delivery, step: Move, why: Why, **changes: Any) -> boo
             **changes,
         )
     )
+    if moved and target is State.WAITING:
+        catch_up(tx, current.id)
     return moved == 1
 
 

@@ -16,7 +16,7 @@ from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Rec
 from bot.store.accounts import Effect, affect, lock_accounts
 from bot.store.attempts import attempt, charge
 from bot.store.audit import note
-from bot.store.deliveries import mark_dirty
+from bot.store.deliveries import catch_up, mark_dirty
 from bot.store.engine import Tx
 from bot.store.prepared import Prepared
 from bot.store.schema import attempts, deliveries, occupied
@@ -291,7 +291,10 @@ def _move_by_attempt(
     if target is State.SENT and receipt is not None:
         values |= {"sent_at": receipt.at or tx.now, **_receipt_columns(receipt)}
     named_by = {"is_id": named.delivery, "is_state": state, "is_attempt": named.id}
-    return _MOVE.changed(tx, {**named_by, **values, **changes}) == 1
+    moved = _MOVE.changed(tx, {**named_by, **values, **changes}) == 1
+    if moved and target is State.WAITING:
+        catch_up(tx, named.delivery)
+    return moved
 
 
 _END = Prepared(

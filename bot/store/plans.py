@@ -72,7 +72,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Intent: the plans of several articles; an article that changed meanwhile is left for the next round."""
+    """Intent: the plans of several articles. An article that changed meanwhile is left for the next round, and comes
+    round once more if one of its deliveries did."""
 
     plans: tuple[Planned, ...]
     rules: int
@@ -85,7 +86,9 @@ class Plan:
         valid = [plan for plan in self.plans if self._still_so(tx, plan)]
         tx.insert_or_update_each(decisions, [self._decision(tx, plan, one) for plan in valid for one in plan.decisions])
         for plan in valid:
-            self._refresh(tx, plan)
+            moved_on = [one for one in plan.refresh if not self._refresh(tx, plan, one)]
+            if moved_on:
+                tx.execute(articles.update().where(articles.c.id == plan.article).values(unplanned=True))
         new = [_row(tx, plan, one, self.rules) for plan in valid for one in plan.new]
         tx.insert_each_unless_there(deliveries, new)
 
@@ -105,22 +108,19 @@ class Plan:
             "at": tx.now,
         }
 
-    def _refresh(self, tx: Tx, plan: Planned) -> None:
-        for refresh in plan.refresh:
-            current = refresh.current
-            changes = {**refresh.changes, "rules": self.rules, "revision": plan.revision}
-            if refresh.move is not None and refresh.why is not None:
-                move(tx, current, refresh.move, refresh.why, **changes)
-            else:
-                tx.execute(
-                    deliveries.update()
-                    .where(
-                        deliveries.c.id == current.id,
-                        deliveries.c.version == current.version,
-                        deliveries.c.state == current.state,
-                    )
-                    .values(updated_at=tx.now, version=current.version + 1, **changes)
-                )
+    def _refresh(self, tx: Tx, plan: Planned, refresh: Refresh) -> bool:
+        """Change one delivery. False: it is no longer as it was read."""
+        current = refresh.current
+        changes = {**refresh.changes, "rules": self.rules, "revision": plan.revision}
+        if refresh.move is not None and refresh.why is not None:
+            return move(tx, current, refresh.move, refresh.why, **changes)
+        as_read = (
+            deliveries.c.id == current.id,
+            deliveries.c.version == current.version,
+            deliveries.c.state == current.state,
+        )
+        values = {"updated_at": tx.now, "version": current.version + 1, **changes}
+        return tx.changed(deliveries.update().where(*as_read).values(**values)) == 1
 
 
 _PLANNED = Prepared(

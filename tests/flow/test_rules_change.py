@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from bot.flow import deliver, discover, plan, schedule
 from bot.flow.newsroom import Newsroom
 from bot.model import Reason, State
 from bot.store import articles
 from bot.store.articles import Admit
+from bot.testing.network_server import Fault
 from bot.testing.newsroom import AT_ONCE, editorial, look, newsroom, pass_time, settle_down
 from tests.flow.conftest import OpenHouse
 from tests.flow.people import Person
@@ -80,6 +83,27 @@ def test_a_route_that_no_longer_takes_it_skips_what_waits_and_takes_it_again(hou
     room = under(desk, "worker-3", defaults={"settle": "10m"}, routes=[{"name": "all"}])
     pass_time(room, 12 * MINUTE, step=MINUTE)
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
+
+
+def test_a_route_that_no_longer_takes_what_is_on_the_wire_skips_its_next_try(both: OpenHouse) -> None:
+    desk = both(rules={"routes": [{"name": "all"}]})
+    rooms: list[Newsroom] = []
+
+    def meanwhile(account: str, body: Mapping[str, Any]) -> Fault:
+        rooms.append(under(desk, "worker-2", routes=[{"name": "no", "when": {"sections": ["News"]}}]))
+        plan.run(rooms[0])
+        return Fault.LIMITED
+
+    desk.server.fault = meanwhile
+    desk.source.show(article(1, section="Sport"))
+    discover.run(desk.room, anyway=True)
+    plan.run(desk.room)
+    schedule.run(desk.room)
+    assert deliver.run(desk.room)
+    desk.server.fault = lambda account, body: None
+    pass_time(rooms[0], HOUR, step=5 * MINUTE)
+    assert desk.states() == {(State.SKIPPED, Reason.ROUTE_CHANGED): 1}
+    assert desk.server.posts == []
 
 
 def test_an_account_that_joins_gets_only_what_is_first_seen_afterwards(house: OpenHouse) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from bot.errors import UsageError
-from bot.flow import deliver, plan, schedule
+from bot.flow import deliver, discover, plan, schedule
 from bot.model import Reason, Receipt, State
 from bot.sources.base import Gone
 from bot.store.articles import Withdraw
@@ -194,6 +196,41 @@ def test_an_embargo_that_comes_while_a_post_waits_for_its_next_try_holds(house: 
     assert desk.server.posts == []
     pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
     assert desk.states() == {(State.SENT, Reason.SENT): 1}
+    assert min(desk.times()) >= until
+
+
+def test_an_embargo_holds_before_the_post_that_was_due_is_timed_anew(both: OpenHouse) -> None:
+    """Between plan and schedule it kept its old time; and the delay after that try outranked the embargo's."""
+    desk = both(max_age="24h")
+    desk.planned(article(1))
+    until = desk.clock.now() + 3 * HOUR
+    desk.source.show(article(1, embargo_until=until))
+    discover.run(desk.room, anyway=True)
+    plan.run(desk.room)
+    assert not deliver.run(desk.room)
+    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
+    assert desk.server.posts == []
+    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
+    assert min(desk.times()) >= until
+
+
+def test_an_embargo_that_comes_while_a_post_is_on_the_wire_holds_its_next_try(both: OpenHouse) -> None:
+    """Plan leaves alone what is being sent; the try failed, and its delay was all that the next one waited for."""
+    desk = both(max_age="24h")
+    until = desk.clock.now() + 3 * HOUR
+
+    def meanwhile(account: str, body: Mapping[str, Any]) -> Fault:
+        desk.server.fault = lambda account, body: None
+        desk.source.show(article(1, embargo_until=until))
+        discover.run(desk.room, anyway=True)
+        plan.run(desk.room)
+        return Fault.LIMITED
+
+    desk.server.fault = meanwhile
+    desk.show(article(1))
+    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
+    assert desk.server.posts == []
+    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
     assert min(desk.times()) >= until
 
 

@@ -77,7 +77,7 @@ def test_a_refresh_moves_or_changes_only_what_is_as_it_was_read(two: Stock) -> N
     two.store.commit(Plan((planned(refresh=(skip, text)),), 2))
     assert (two.state(first.id), two.read(first.id).reason.reason) == (State.SKIPPED, Reason.NO_ROUTE)
     assert two.read(second.id) == second
-    two.again("article-1")
+    assert unplanned(two.store) == ["article-1"]  # it comes round once more
     two.store.commit(Plan((planned(refresh=(Refresh(current=second, changes={"text": "New"}),)),), 2))
     assert (two.read(second.id).text, two.read(second.id).version) == ("New", second.version + 1)
     with two.store.read() as tx:
