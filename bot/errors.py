@@ -33,6 +33,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from bot.keepable import keepable_text, keepable_time
+
 
 class WirepostError(Exception):
     """The root. `exit_code` is what the command line ends with if nothing handles it."""
@@ -126,15 +128,16 @@ class Ended(SourceError):
 class SendError(WirepostError):
     """How an attempt can end without a receipt.
 
-    `words` are the network's own (redacted, at most 2,000 characters), `status` its HTTP status,
-    `request_id` what its support will ask for.
+    `words` are the network's own (redacted, at most 2,000 characters, such as a store can keep: `bot/keepable.py`),
+    `status` its HTTP status, `request_id` what its support will ask for.
     """
 
     def __init__(self, words: str = "", *, status: int | None = None, request_id: str | None = None) -> None:
+        words = keepable_text(words)
         super().__init__(words or type(self).__doc__ or type(self).__name__)
         self.words = words[:2000]
         self.status = status
-        self.request_id = request_id
+        self.request_id = keepable_text(request_id)
 
 
 class NotSent(SendError):
@@ -153,7 +156,7 @@ class Busy(NotSent):
         request_id: str | None = None,
     ) -> None:
         super().__init__(words, status=status, request_id=request_id)
-        self.until = until
+        self.until = keepable_time(until)
 
 
 class Expired(NotSent):

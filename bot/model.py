@@ -12,6 +12,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from bot.keepable import keepable_text, keepable_time
+
 
 class Priority(StrEnum):
     """How an article's time is judged: breaking news jumps the queue, evergreen may be shared again."""
@@ -391,6 +393,7 @@ class Receipt:
     """The network's proof: its id and the public address. An address that a person saw may stand without an id ("").
 
     `busy_until`: the same answer warned that the account's quota is nearly used up; nothing more goes out before then.
+    What no store could keep of the answer is left out or replaced (`bot/keepable.py`): the post is out all the same.
     """
 
     remote_id: str
@@ -398,12 +401,21 @@ class Receipt:
     at: datetime | None = None
     busy_until: datetime | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "remote_id", keepable_text(self.remote_id))
+        object.__setattr__(self, "url", keepable_text(self.url))
+        object.__setattr__(self, "at", keepable_time(self.at))
+        object.__setattr__(self, "busy_until", keepable_time(self.busy_until))
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
     """Phase one is done: nothing is public, and `container` names what phase two will publish."""
 
     container: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "container", keepable_text(self.container))
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +437,11 @@ class Identity:
     scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "remote_id", keepable_text(self.remote_id))
+        object.__setattr__(self, "name", keepable_text(self.name))
+        object.__setattr__(self, "expires_at", keepable_time(self.expires_at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
