@@ -155,7 +155,17 @@ def start(newsroom: Newsroom, account: str, *, looked_for: str = "") -> Started 
 
 
 def _at_once(newsroom: Newsroom, account: str) -> _Ready | None:
-    """What may begin right now without asking a source or a network anything first; None: `start` has to see to it."""
+    """What may begin right now without asking a source or a network anything first; None: `start` has to see to it.
+
+    So it has to whatever raises here: the outcome of the last one, which is known to nobody else, goes first.
+    """
+    try:
+        return _ready_at_once(newsroom, account)
+    except Exception:  # noqa: BLE001 -- `start` meets it again, behind the outcome, and raises it
+        return None
+
+
+def _ready_at_once(newsroom: Newsroom, account: str) -> _Ready | None:
     clocks = newsroom.clock.now(), newsroom.clock.monotonic()
     configured = newsroom.accounts.get(account)
     if configured is None or newsroom.parked_by_clock or configured.network.prepare is not Network.prepare:
@@ -342,9 +352,8 @@ def hand_over(newsroom: Newsroom, started: Started, result: Receipt | Pending | 
         _ended(newsroom, started, verdict, newsroom.store.commit(outcome))
         return start(newsroom, account)
     moved, begun = newsroom.store.commit(HandOver(outcome, ready.intent))
-    next_one = _begun(newsroom, ready, begun)
-    _ended(newsroom, started, verdict, moved)
-    return next_one
+    _ended(newsroom, started, verdict, moved)  # first: what a refused start has to write may fail
+    return _begun(newsroom, ready, begun)
 
 
 def _tell(started: Started, verdict: Verdict, moved: bool) -> None:
@@ -394,22 +403,26 @@ def _recorded(
 ) -> Started | Why | None:
     """Write the outcome down; while the store refuses (a full disk, a database that restarts), again and again.
 
-    What came back is known here only. If the process ends first, the attempt's lease ends, and it is looked up.
+    What came back is known here only. If the process ends first, the attempt's lease ends, and it is looked up; so it
+    does, and is, if anything else raises.
     """
     pause = threading.Event()
-    while True:
-        try:
-            if going():
-                return hand_over(newsroom, started, result)
-            finish(newsroom, started, result)
-            return None
-        except StoreError as error:
-            if started.attempt.id not in newsroom.in_flight:
-                raise  # the outcome stands; it was the next start that failed
-            if not going():
-                raise
-            log.error("outcome_not_recorded", attempt=started.attempt.id, error=str(error))
-            newsroom.clock.wait(pause, RECORD_AGAIN)
+    try:
+        while True:
+            try:
+                if going():
+                    return hand_over(newsroom, started, result)
+                finish(newsroom, started, result)
+                return None
+            except StoreError as error:
+                if started.attempt.id not in newsroom.in_flight:
+                    raise  # the outcome stands; it was the next start that failed
+                if not going():
+                    raise
+                log.error("outcome_not_recorded", attempt=started.attempt.id, error=str(error))
+                newsroom.clock.wait(pause, RECORD_AGAIN)
+    finally:
+        newsroom.in_flight.discard(started.attempt.id)  # it is off the wire, whatever came of it
 
 
 #: Which step an outcome wakes, where it isn't schedule.

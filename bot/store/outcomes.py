@@ -80,7 +80,12 @@ class Finish:
         return _move_by_attempt(tx, self.attempt, state, self.move, self.why, self.receipt, self.changes)
 
     def _came_late(self, tx: Tx) -> bool:
-        """The lease was over before. A receipt still settles a doubt about this very attempt; else it is noted."""
+        """The lease was over before. A receipt still settles a doubt about this very attempt; else it is noted.
+
+        Unless it stands already: the commit that wrote it broke off, and it is tried again.
+        """
+        if self.receipt is not None and self._stands(tx):
+            return True
         late = f"{self.outcome}: {self.words}" if self.words else str(self.outcome)
         tx.execute(attempts.update().where(attempts.c.id == self.attempt.id).values(late_words=late))
         if self.receipt is None:
@@ -90,6 +95,11 @@ class Finish:
             detail = {"attempt": self.attempt.id, "remote_id": self.receipt.remote_id, "url": self.receipt.url}
             note(tx, "late_receipt", self.attempt.delivery, detail)
         return settled
+
+    def _stands(self, tx: Tx) -> bool:
+        row = tx.row(select(attempts).where(attempts.c.id == self.attempt.id, attempts.c.outcome == Outcome.RECEIPT))
+        told = _receipt_columns(self.receipt)
+        return row is not None and all(getattr(row, name) == value for name, value in told.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
