@@ -289,8 +289,10 @@ class Store:
         except BaseException:
             self._leave(ticket)
             raise
-        if not ticket.done:
+        if ticket.leads:
             self._lead()
+        if not ticket.done:  # who led was broken off once more while telling the others
+            raise StoreError("The write was broken off; it may or may not stand.")
         if ticket.error is not None:
             raise ticket.error
         result: R = ticket.result

@@ -108,6 +108,33 @@ def test_whatever_else_ends_a_shared_commit_nobody_takes_it_for_done(store: Stor
     store.commit(Note("probe", "c"))
 
 
+class Twice(type):
+    """Whoever asks for the name of an error of this kind is broken off once more."""
+
+    @property
+    def __name__(cls) -> str:
+        raise KeyboardInterrupt
+
+
+class BrokenOffTwice(BaseException, metaclass=Twice):
+    pass
+
+
+def test_who_leads_may_be_broken_off_again_while_telling_the_others(store: Store) -> None:
+    line = Line(store)
+
+    def interrupted(name: str) -> None:
+        if name == "before commit Note+Note+Note":
+            raise BrokenOffTwice
+
+    store.crash = interrupted
+    answers = line.together(**{name: Note("probe", name, lock=name) for name in "abc"})
+    assert [type(answers[name]) for name in "abc"].count(StoreError) == 2  # and one of them led
+    assert subjects(store) == []
+    store.commit(Note("probe", "d"))
+    assert subjects(store) == ["d"]
+
+
 def test_who_is_broken_off_while_waiting_leaves_the_line_to_the_others(store: Store) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
