@@ -7,8 +7,10 @@ is waited for on this process's own monotonic clock; stored times may only close
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from bot.errors import Duplicate, Expired, SendError
@@ -101,7 +103,11 @@ def _due(doubt: Doubt, now: datetime) -> dict[str, Any]:
 
 
 def run(newsroom: Newsroom) -> bool:
-    """Settle what can be settled now, and read back what was sent. True if anything moved."""
+    """Settle what can be settled now, and read back what was sent. True if anything moved.
+
+    Whatever one of them raises (an account whose credentials our key doesn't open) is raised when all had their turn.
+    """
+    failed: list[Exception] = []
     with newsroom.store.read() as tx:
         undecided = stored_attempts.undecided(tx)
         rows = stored_accounts.all_accounts(tx) if undecided else {}
@@ -109,13 +115,23 @@ def run(newsroom: Newsroom) -> bool:
     for attempt, delivery in undecided:
         row = rows.get(attempt.account)
         if row is not None and attempt.account in newsroom.accounts and attempt.id not in newsroom.in_flight:
-            moved = _one(newsroom, attempt, delivery, row) or moved
+            moved = _tried(failed, partial(_one, newsroom, attempt, delivery, row)) or moved
     for kind in _KINDS:
         newsroom.sightings.keep_only(kind, {(kind, attempt.id) for attempt, _ in undecided})
-    moved = read_back(newsroom) or moved
+    moved = _read_back(newsroom, failed) or moved
     if moved:
         newsroom.wake("schedule")
+    if failed:
+        raise failed[0]
     return moved
+
+
+def _tried(failed: list[Exception], work: Callable[[], bool]) -> bool:
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 -- one account's trouble; the others are none the worse for it
+        failed.append(error)
+        return False
 
 
 def in_doubt(newsroom: Newsroom) -> bool:
@@ -285,7 +301,7 @@ def _ended(attempt: Attempt, delivery: Delivery, state: Receipt | None, now: dat
 # -- read back ----------------------------------------------------------------------------------------------------
 
 
-def read_back(newsroom: Newsroom) -> bool:
+def _read_back(newsroom: Newsroom, failed: list[Exception]) -> bool:
     """Are the sent posts really there? One list call per account; where a network can't be read, nothing is claimed."""
     with newsroom.store.read() as tx:
         since, until = tx.now - READ_BACK_WITHIN, tx.now - READ_BACK
@@ -294,7 +310,7 @@ def read_back(newsroom: Newsroom) -> bool:
     moved = False
     for name in names:
         if name in newsroom.accounts and name in rows:
-            moved = _confirm(newsroom, rows[name], since, until) or moved
+            moved = _tried(failed, partial(_confirm, newsroom, rows[name], since, until)) or moved
     return moved
 
 

@@ -8,11 +8,14 @@ from datetime import timedelta
 import pytest
 
 from bot.errors import SendError, StoreError
-from bot.flow import deliver
+from bot.flow import deliver, reconcile
 from bot.model import Outcome, Payload, Pending, Post, Reason, Receipt, State
+from bot.secrets import Keyring
 from bot.store import Store, attempts
 from bot.store.accounts import Affect, Effect
+from bot.store.schema import accounts
 from bot.testing.network import Fake
+from bot.testing.network_server import Fault
 from bot.testing.newsroom import pass_time
 from tests.flow.conftest import OpenHouse
 from tests.flow.stories import House, article
@@ -122,3 +125,22 @@ def test_an_outcome_that_stands_though_its_commit_failed_is_no_late_one(both: Op
     assert house.events("late_receipt") == []
     with house.store.read() as tx:
         assert attempts.by_id(tx, started.attempt.id).outcome is Outcome.RECEIPT
+
+
+def test_an_account_whose_credentials_cant_be_opened_keeps_no_other_from_being_looked_up(house: OpenHouse) -> None:
+    desk = house("one", "two")
+    desk.show(article(1))
+    desk.server.faults.extend([Fault.LOST_AFTER, Fault.LOST_AFTER])
+    desk.show(article(1), article(2))
+    with desk.store.engine.begin() as connection:
+        sealed = Keyring((b"1" * 32,)).encrypt("{}", place="accounts.one.credentials")
+        connection.execute(accounts.update().where(accounts.c.name == "one").values(credentials=sealed))
+    for _ in range(10):
+        with pytest.raises(StoreError):
+            reconcile.run(desk.room)
+        desk.clock.advance(15)
+    assert {(one.account, one.state, one.confirmed_at is not None) for one in desk.all()} == {
+        ("one", State.SENT, False),
+        ("one", State.UNKNOWN, False),
+        ("two", State.SENT, True),
+    }
