@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -61,10 +61,11 @@ class App:
         Raises StoreError. What waits is planned anew by the next run of plan.
         """
         hide_secrets(settings)
-        join(self.store, settings)
+        accounts = build_accounts(settings, self.newsroom.keyring)
+        join(self.store, settings, accounts)
         rules = self.store.commit(ApplyRules(settings.editorial, author, note, longest_age(settings.editorial)))
         self.newsroom.sources = build_sources(settings)
-        self.newsroom.accounts = build_accounts(settings)
+        self.newsroom.accounts = accounts
         self.newsroom.editorial, self.newsroom.rules = settings.editorial, rules
         self.settings = settings
 
@@ -96,15 +97,16 @@ def build(
     migrate.require(store)
     with store.read() as tx:
         current = revisions.current(tx)
+    keys = keyring(settings)
     newsroom = Newsroom(
         store=store,
         door=Door(clock, user_agent=user_agent(__version__, SITE), network_backend=network_backend, crash=crash),
         clock=clock,
         random=random,
-        keyring=keyring(settings),
+        keyring=keys,
         worker=worker or f"{socket.gethostname()}:{os.getpid()}",
         sources=build_sources(settings),
-        accounts=build_accounts(settings),
+        accounts=build_accounts(settings, keys),
         editorial=settings.editorial,
         rules=current.number if current else 0,
         wake=wake,
@@ -189,10 +191,10 @@ def begin(app: App, author: str = "settings file") -> Finding:
     return finding
 
 
-def join(store: Store, settings: Settings) -> None:
-    """Tell the store which accounts there are now."""
+def join(store: Store, settings: Settings, accounts: Mapping[str, Account]) -> None:
+    """Tell the store which accounts there are now, and by which connections."""
     wanted = tuple((name, account.network, account.live) for name, account in sorted(settings.accounts.items()))
-    store.commit(Join(wanted))
+    store.commit(Join(wanted, {name: account.mark for name, account in accounts.items()}))
 
 
 def build_sources(settings: Settings) -> dict[str, Source]:
@@ -217,10 +219,10 @@ def hide_secrets_of(holders: Iterable[Any]) -> None:
                 keep_out(value.get_secret_value())
 
 
-def build_accounts(settings: Settings) -> dict[str, Account]:
+def build_accounts(settings: Settings, keys: Keyring) -> dict[str, Account]:
     """Each account of the settings with its network's class, imported only if it is used."""
     return {
-        name: Account(name, networks.network(account.network), account.options)
+        name: Account.marked(keys, name, networks.network(account.network), account.options)
         for name, account in settings.accounts.items()
     }
 

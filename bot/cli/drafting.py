@@ -85,15 +85,16 @@ def bench(settings: Settings, clock: Clock, store: Store | None, tx: Tx | None) 
 
     now = tx.now if tx is not None else clock.now()
     known = accounts.all_accounts(tx) if tx is not None else {}
+    keys = Keyring((bytes(32),))
     room = Newsroom(
         store=store or Store(settings.store_url, clock),
         door=Door(clock, user_agent=user_agent(__version__, SITE)),
         clock=clock,
         random=SeededRandom(0),
-        keyring=Keyring((bytes(32),)),
+        keyring=keys,
         worker="preview",
         sources={},
-        accounts=build_accounts(settings),
+        accounts=build_accounts(settings, keys),
         editorial=settings.editorial,
         rules=0,
     )

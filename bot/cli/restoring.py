@@ -23,7 +23,7 @@ def put_back(call: Invocation, backup: Path, path: Path, who: str) -> int:
     aside = swap(backup, path, call.clock, stop=SystemRandom().new_id(), who=who)
     click.echo(f"Restored {path} from {backup}." + (f" The old store is kept as {aside}." if aside else ""))
     app = call.app()
-    join(app.store, settings)
+    join(app.store, settings, app.newsroom.accounts)
     with app.store.read() as tx:
         since = restored_since(tx)
     held = _take_over(app)

@@ -150,10 +150,11 @@ def _inherit(newsroom: Newsroom, row: AccountRow) -> None:
 def confirm_identity(newsroom: Newsroom, account: str, *, by_hand: bool = False) -> bool:
     """Ask the network who we are, and write it down. True if we are somebody there. `by_hand`: a person says that what
     was wrong is mended, money included."""
+    configured = newsroom.accounts[account]
     result = ask(newsroom, account)
     if isinstance(result, Identity):
-        network = newsroom.accounts[account].network.name
-        if newsroom.store.commit(Checked(account, network, result, by_hand)):
+        network = configured.network.name
+        if newsroom.store.commit(Checked(account, network, result, by_hand, configured.mark)):
             log.info("checked", account=account, network=network, identity=result.name)
             return True
         words = f"Another account of the settings is {result.name} already: one identity, one name."

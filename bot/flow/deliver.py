@@ -22,7 +22,7 @@ from bot.errors import (
 )
 from bot.flow.due import Case, first_due, next_due
 from bot.flow.freezing import freeze, terms_of
-from bot.flow.newsroom import LOOK_SLACK, Newsroom
+from bot.flow.newsroom import LOOK_SLACK, Account, Newsroom
 from bot.flow.outcomes import Verdict, judge
 from bot.flow.preflight import at_hand, moved_on
 from bot.log import events
@@ -65,7 +65,8 @@ def decide(case: Case, resend_window: timedelta, *, may_look: bool) -> Ruled | N
         return Ruled(None, Why(row.breaker, row.breaker_words or ""))
     if row.blocked_until is not None and row.blocked_until > now:
         return Ruled(None, Why(Reason.NETWORK_LIMIT))
-    if row.live_since is not None and (row.identity is None or row.token_over_at is not None):
+    unsure = row.identity is None or row.checked_at is None or row.token_over_at is not None
+    if row.live_since is not None and unsure:
         return Ruled(None, Why(Reason.LOGIN))
     if delivery.doubted_at is not None:
         return _doubted(case, resend_window, may_look)
@@ -101,7 +102,7 @@ def _doubted(case: Case, resend_window: timedelta, may_look: bool) -> Ruled | No
 class Started:
     """A committed attempt, ready to be sent. `clocks`: the two local clocks as read before its transaction began.
 
-    `shifts`: do the times of what waits on the account hang on when this one goes?
+    `shifts`: do the times of what waits on the account hang on when this one goes? `account`: as which it goes.
     """
 
     attempt: Attempt
@@ -109,6 +110,7 @@ class Started:
     row: AccountRow
     clocks: tuple[datetime, float]
     shifts: bool
+    account: Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class _Ready:
     intent: Start
     clocks: tuple[datetime, float]
     shifts: bool
+    account: Account
 
 
 def start(newsroom: Newsroom, account: str, *, looked_for: str = "") -> Started | Why | None:
@@ -218,6 +221,7 @@ def look_again(newsroom: Newsroom, delivery: Delivery, last: Attempt, row: Accou
 
 def _ready(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _Ready | Why:
     """All that the attempt needs; or why it may not go, which is in the store then."""
+    account = newsroom.accounts[case.row.name]
     terms = terms_of(newsroom, case)
     shut = terms.shut(case, newsroom.editorial)
     if shut is not None:
@@ -225,7 +229,7 @@ def _ready(newsroom: Newsroom, case: Case, clocks: tuple[datetime, float]) -> _R
         newsroom.wake("schedule")
         return Why(shut)
     try:
-        return _Ready(case, freeze(newsroom, case, terms), clocks, terms.shifts)
+        return _Ready(case, freeze(newsroom, case, terms), clocks, terms.shifts, account)
     except (CannotFit, BadTemplate) as error:
         return _rule_out(newsroom, case, Ruled(Move.HOLD, error.why))
     except SendError as error:
@@ -238,7 +242,7 @@ def _begun(newsroom: Newsroom, ready: _Ready, result: Attempt | Refused) -> Star
         return _refused(newsroom, ready.case, result)
     newsroom.in_flight.add(result.id)
     newsroom.crash("deliver after start")
-    return Started(result, ready.case.delivery, ready.case.row, ready.clocks, ready.shifts)
+    return Started(result, ready.case.delivery, ready.case.row, ready.clocks, ready.shifts, ready.account)
 
 
 def _upload_failed(newsroom: Newsroom, case: Case, error: SendError) -> Why:
@@ -285,6 +289,8 @@ def send(newsroom: Newsroom, started: Started) -> Receipt | Pending | SendError:
     """Put it on the wire, once. Touches no store. Whatever nobody expected is Unknown."""
     if started.row.name not in newsroom.accounts:
         return NotSent(f"{started.row.name} is not in the settings any more.")
+    if newsroom.accounts[started.row.name] != started.account:
+        return NotSent(f"{started.row.name} has another connection in the settings now.")
     try:
         adapter = newsroom.publisher(started.row, started.clocks)
         return adapter.send(started.attempt.payload, started.attempt.key)

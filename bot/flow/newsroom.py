@@ -41,11 +41,24 @@ LOOK_HOLDS = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account of the settings: its name, its network, and the options of its connection."""
+    """One account of the settings: its name, its network, and the options of its connection.
+
+    `mark` tells one connection from another: by another token an account may be somebody else (see `marked`).
+    """
 
     name: str
     network: type[Network]
     options: Any
+    mark: str = ""
+
+    @classmethod
+    def marked(cls, keyring: Keyring, name: str, network: type[Network], options: Any) -> Account:
+        """With the mark of its options, which are among the secrets that it gives away nothing of."""
+        told = {
+            key: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for key, value in dict(options).items()
+        }
+        return cls(name, network, options, keyring.mark(json.dumps(told, sort_keys=True)))
 
 
 class Looks:

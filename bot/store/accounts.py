@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from bot.model import Identity, Reason, State
 from bot.store.audit import note
 from bot.store.engine import Tx
 from bot.store.prepared import Prepared
-from bot.store.schema import COUNTING, SENT, accounts, attempts, decisions, deliveries
+from bot.store.schema import COUNTING, SENT, accounts, attempts, decisions, deliveries, meta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +83,14 @@ def may_try(row: AccountRow, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Intent: the accounts as the settings have them now: (name, network, live). Others are marked removed."""
+    """Intent: the accounts as the settings have them now: (name, network, live). Others are marked removed.
+
+    `marks` tell by which connection each of them is there: by another one it may be somebody else, and posts nothing
+    until the network said who it is.
+    """
 
     wanted: tuple[tuple[str, str, bool], ...]
+    marks: Mapping[str, str] = field(default_factory=dict)
     lock: str = ""
 
     def apply(self, tx: Tx) -> None:
@@ -108,6 +113,13 @@ class Join:
                 note(tx, "account_joined", name, {"network": network, "live": live})
             else:
                 self._update(tx, name, network, live)
+        for name, mark in sorted(self.marks.items()):
+            if (known := _mark_of(tx, name)) != mark:
+                unsure = and_(accounts.c.name == name, literal(known is not None))
+                tx.execute(accounts.update().where(unsure).values(checked_at=None))
+                asked = accounts.c.breaker.is_distinct_from(Reason.BILLING)
+                tx.execute(accounts.update().where(unsure, asked).values(probe_at=None))
+                tx.insert_or_update(meta, {"key": _CONNECTION + name, "value": mark})
         names = [name for name, _, _ in self.wanted]
         tx.execute(accounts.update().where(accounts.c.name.not_in(names)).values(removed=True))
 
@@ -131,18 +143,30 @@ class Join:
             note(tx, "account_live" if live else "account_rehearses", name)
 
 
+def _mark_of(tx: Tx, name: str) -> str | None:
+    """The mark of the connection by which the account is there."""
+    row = tx.row(select(meta.c.value).where(meta.c.key == _CONNECTION + name))
+    return None if row is None else str(row.value)
+
+
+#: The mark of an account's connection in `meta`, before the account's name.
+_CONNECTION = "connection_"
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Intent: a good check. The account adopts the history of the same identity under an older name.
 
     It ends a login's breaker; one of money only if a person asked (`by_hand`). False: another account of the settings
-    has this identity already (two names, one identity: an error).
+    has this identity already (two names, one identity: an error). `mark`: by which connection was asked; by one that is
+    not the account's any more, it stays unchecked.
     """
 
     name: str
     network: str
     identity: Identity
     by_hand: bool = False
+    mark: str = ""
 
     @property
     def lock(self) -> str:
@@ -165,6 +189,7 @@ class Checked:
 
     def _write(self, tx: Tx) -> None:
         here = accounts.c.name == self.name
+        by_another = self.mark and _mark_of(tx, self.name) not in (None, self.mark)
         tx.execute(
             accounts.update()
             .where(here)
@@ -174,7 +199,7 @@ class Checked:
                 scopes=list(self.identity.scopes),
                 expires_at=self.identity.expires_at,
                 facts=dict(self.identity.facts),
-                checked_at=tx.now,
+                checked_at=None if by_another else tx.now,
                 dirty=True,
                 version=accounts.c.version + 1,
             )

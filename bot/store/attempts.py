@@ -218,6 +218,7 @@ _NOW = bindparam("now", type_=Instant)
 def _may_post(breaker: ColumnElement[bool]) -> ColumnElement[bool]:
     return and_(
         accounts.c.live_since.is_not(None),
+        accounts.c.checked_at.is_not(None),
         breaker,
         accounts.c.token_over_at.is_(None),
         or_(accounts.c.blocked_until.is_(None), accounts.c.blocked_until <= _NOW),

@@ -54,19 +54,22 @@ def newsroom(
     """A newsroom whose accounts are all on one fake server: account number N logs in as token-N."""
     server = server or FakeServer(clock)
     door = Door(clock, user_agent="Wirepost test", network_backend=server, resolve=server.resolve, crash=crash)
-    names = sorted(rules.accounts)
+    names, keyring = sorted(rules.accounts), Keyring((bytes.fromhex(KEY),))
     connections = {
-        name: Account(name, network, (options or {}).get(name) or FakeOptions(token=SecretStr(f"token-{index + 1}")))
+        name: Account.marked(
+            keyring, name, network, (options or {}).get(name) or FakeOptions(token=SecretStr(f"token-{index + 1}"))
+        )
         for index, name in enumerate(names)
     }
-    store.commit(Join(tuple((name, "fake", rules.accounts[name].live) for name in names)))
+    marks = {name: account.mark for name, account in connections.items()}
+    store.commit(Join(tuple((name, "fake", rules.accounts[name].live) for name in names), marks))
     number = store.commit(ApplyRules(rules, "test", "", timedelta(days=30)))
     return Newsroom(
         store=store,
         door=door,
         clock=clock,
         random=random or SeededRandom(1),
-        keyring=Keyring((bytes.fromhex(KEY),)),
+        keyring=keyring,
         worker=worker,
         sources=sources or {"main": Scripted("main")},
         accounts=connections,
