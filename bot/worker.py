@@ -339,18 +339,21 @@ class Worker:
     def refuse(self, error: SettingsError) -> None:
         """The settings file has mistakes: the old settings hold, and a person is told."""
         log.error("settings_invalid", problems=len(error.problems), error=str(error))
-        self.app.store.commit(Note("settings_invalid", "settings", {"problems": len(error.problems)}))
+        try:
+            self.app.store.commit(Note("settings_invalid", "settings", {"problems": len(error.problems)}))
+        except StoreError as trouble:  # the log and the terminal have told it
+            log.error("store_failed", step="settings", error=str(trouble))
 
     def reload(self, settings: Any) -> None:
-        """Other settings hold from now on. Raises StoreError; the old ones hold then."""
+        """Other settings hold from now on. Raises StoreError: not all of it is written, and it is to be repeated."""
         self.app.apply(settings, "settings file", "reload")
-        self.app.store.commit(Note("settings_reloaded", str(self.newsroom.rules)))
         for unwatch in self._unwatch:
             unwatch()
         self._unwatch = []
         self._watch_sources()
         for step in TICK:
             self.wake(step)
+        self.app.store.commit(Note("settings_reloaded", str(self.newsroom.rules)))
 
 
 def _scheduler() -> Any:

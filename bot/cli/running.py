@@ -69,10 +69,11 @@ def serve(call: Invocation, *, migrate: bool) -> int:
     _on_signals(wake, stopping, reload)
     with opened(call, migrate=migrate) as app:
         worker = Worker(app)
+        seen = _content(app.settings.path)  # before the start, which takes its time
         worker.start()
         health = HealthServer(app.settings.listen, worker) if app.settings.listen else None
         try:
-            _watch(call, worker, wake, stopping, reload)
+            _watch(call, worker, seen, wake, stopping, reload)
             code = 0 if worker.stop() else 8
             if worker.unfit is not None:
                 raise worker.unfit
@@ -83,11 +84,16 @@ def serve(call: Invocation, *, migrate: bool) -> int:
 
 
 def _watch(
-    call: Invocation, worker: Worker, wake: threading.Event, stopping: threading.Event, reload: threading.Event
+    call: Invocation,
+    worker: Worker,
+    seen: bytes | None,
+    wake: threading.Event,
+    stopping: threading.Event,
+    reload: threading.Event,
 ) -> None:
     """Until it is to stop or must: reload on request, and whenever the settings file's content is another."""
     path = worker.app.settings.path
-    seen = _content(path)
+    old, refused = worker.app.settings, ""
     while not stopping.is_set() and worker.unfit is None:
         call.clock.wait(wake, SETTINGS_EVERY)
         wake.clear()
@@ -95,14 +101,20 @@ def _watch(
         if not stopping.is_set() and (reload.is_set() or (content is not None and content != seen)):
             reload.clear()
             seen = content
-            _reload(call, worker)
+            refused = _reload(call, worker, old, refused)
+            if refused:
+                reload.set()  # tried again until the store takes them
+            else:
+                old = worker.app.settings
 
 
-def _reload(call: Invocation, worker: Worker) -> None:
-    """Valid settings hold from now on, and what differs is printed; with mistakes in them the old ones stay."""
+def _reload(call: Invocation, worker: Worker, old: Settings, said: str) -> str:
+    """Valid settings hold from now on, and what differs from `old` is printed; with mistakes in them those stay.
+
+    Why the store refused them, else "". `said` is what was printed of that already.
+    """
     from bot.settings import environment, load, render
 
-    old = worker.app.settings
     try:
         new = load(call.config, environ=environment())
         changed = differences(old, new)
@@ -112,15 +124,17 @@ def _reload(call: Invocation, worker: Worker) -> None:
         call.say(render(error.problems, text))
         call.say("The old settings still hold.")
         worker.refuse(error)
-        return
+        return ""
     except StoreError as error:
-        call.say(f"The settings were not applied: {error}")
-        return
+        if str(error) != said:
+            call.say(f"The settings were not applied yet: {error}")
+        return str(error)
     for key, (was, now) in changed.items():
         late = " (holds from the next start)" if key.startswith(FIXED) else ""
         call.say(f"settings: {key}: {was} → {now}{late}")
     if not changed:
         call.say("settings: read again, nothing differs")
+    return ""
 
 
 def differences(old: Settings, new: Settings) -> Mapping[str, tuple[str, str]]:

@@ -395,3 +395,29 @@ def test_differences_show_no_secret(tmp_path: Path) -> None:
     new = load(made.config, environ={"WIREPOST_ACCOUNTS__HOOK__SECRET": "another-secret-of-mine"})
     assert differences(old, new) == {"defaults.caps.hour": ("100", "7")}
     assert differences(old, old) == {}
+
+
+def test_settings_that_the_store_refuses_hold_once_it_takes_them_and_wrong_ones_end_nothing(tmp_path: Path) -> None:
+    """Wrong ones ended the worker, with a StoreError; good ones were forgotten until the next edit."""
+    made = house(tmp_path)
+    log = tmp_path / "log"
+
+    def rename(was: str, now: str) -> None:
+        with closing(sqlite3.connect(made.database, timeout=30)) as connection:
+            connection.execute(f"ALTER TABLE {was} RENAME TO {now}")
+
+    with log.open("w") as out, subprocess.Popen(_command(made, "run"), env=_environment(), stderr=out) as child:
+        try:
+            _eventually(lambda: '"started"' in log.read_text("utf-8"), "it never started")
+            good = made.config.read_text("utf-8")
+            rename("audit", "audit_elsewhere")
+            made.config.write_text(good.replace('"outbox"', '"outbx"'), "utf-8")
+            _eventually(lambda: "The old settings still hold." in log.read_text("utf-8"), "no refusal")
+            made.config.write_text(good.replace("hour = 100", "hour = 50"), "utf-8")
+            _eventually(lambda: "The settings were not applied yet" in log.read_text("utf-8"), "no word of it")
+            rename("audit_elsewhere", "audit")
+            _eventually(lambda: "settings: defaults.caps.hour: 100 → 50" in log.read_text("utf-8"), "forgotten")
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(60) == 0
+        finally:
+            child.kill()
