@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from bot.flow.newsroom import Newsroom
 from bot.model import Delivery, Move, Reason, Seen, State, Why
-from bot.networks.base import Network
 from bot.rules.duplicates import Key, KeyKind, link_key
 from bot.store import Tx
 from bot.store import accounts as stored_accounts
@@ -100,27 +99,25 @@ def run(newsroom: Newsroom, *, anyway: bool = False) -> bool:
 
 
 def _account(newsroom: Newsroom, row: AccountRow, since: datetime, *, hold: bool) -> bool:
-    adapter = newsroom.reader(row)
-    seen = _seen(adapter, since)
+    seen, unreadable = _seen(newsroom, row, since)
     with newsroom.store.read() as tx:
         new = _unknown(tx, row.name, seen) if seen is not None else None
         expected = [*_waiting(tx, row.name), *_at_rest(tx, row.name, new or ())]
     moves = decide(expected, new) if new is not None or hold else ()
     for move in moves:
         newsroom.store.commit(move)
-    if seen is not None or not adapter.abilities().find:
+    if seen is not None or unreadable:
         newsroom.store.commit(AccountRead(whose(row)))
     return bool(moves)
 
 
-def _seen(adapter: Network, since: datetime) -> Sequence[Seen] | None:
-    """The account's own posts; None: it can't be read."""
-    if not adapter.abilities().find:
-        return None
+def _seen(newsroom: Newsroom, row: AccountRow, since: datetime) -> tuple[Sequence[Seen] | None, bool]:
+    """The account's own posts, None if it can't be read; and whether nobody ever could."""
     try:
-        return adapter.recent(since)
-    except Exception:  # noqa: BLE001 -- whatever an adapter raises: it can't be read, and what can't be known is held
-        return None
+        adapter = newsroom.reader(row)
+        return (adapter.recent(since), False) if adapter.abilities().find else (None, True)
+    except Exception:  # noqa: BLE001 -- whatever stands in the way (its server, our key): what can't be known is held
+        return None, False
 
 
 def _unknown(tx: Tx, account: str, seen: Sequence[Seen]) -> list[Seen]:

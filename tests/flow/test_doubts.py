@@ -11,6 +11,7 @@ from email.utils import format_datetime
 import pytest
 from pydantic import SecretStr
 
+from bot.errors import AuthFailed, Expired, NotSent, SendError
 from bot.flow import deliver, reconcile
 from bot.model import Article, Attempt, Delivery, Move, Outcome, Reason, Receipt, State, Why
 from bot.store import attempts, deliveries
@@ -571,3 +572,20 @@ def test_a_move_that_the_table_forbids_is_refused(house: OpenHouse) -> None:
         desk.store.commit(MoveDelivery(current=only(desk), move=Move.RETRY, why=Why(Reason.BY_HAND), who="ed"))
     with desk.store.read() as tx:
         assert deliveries.by_id(tx, only(desk).id) == only(desk)
+
+
+@pytest.mark.parametrize("refusal", [NotSent("no way there"), AuthFailed("revoked"), Expired("over")], ids=str)
+def test_what_an_article_learnt_while_its_post_was_on_the_wire_holds_when_it_waits_again(
+    both: OpenHouse, refusal: SendError
+) -> None:
+    """Plan leaves alone what is on its way; the embargo that came meanwhile was never looked at again."""
+    house = both()
+    started = prepared(house, article(1))
+    until = house.clock.now() + HOUR
+    house.show(article(1, embargo_until=until))
+    assert deliver.finish(house.room, started, refusal)
+    pass_time(house.room, HOUR - MINUTE, step=5 * MINUTE)
+    assert house.server.posts == []
+    assert only(house).ready_at >= until
+    pass_time(house.room, 2 * HOUR, step=5 * MINUTE)
+    assert house.states() == {(State.SENT, Reason.SENT): 1}

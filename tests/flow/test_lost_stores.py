@@ -15,6 +15,7 @@ from bot.app import App
 from bot.errors import StoreError, Unreachable
 from bot.flow import restore
 from bot.model import Reason, State
+from bot.secrets import Keyring
 from bot.standstill import lift, take_over
 from bot.store import deliveries
 from bot.store.audit import events_named
@@ -269,6 +270,24 @@ def test_whatever_could_be_out_is_held_where_a_network_cannot_be_read(house: Ope
     assert desk.states() == {(State.WAITING, Reason.ROUTE): 3}  # all is stopped, and it may be read a minute later
     restore.run(desk.room, anyway=True)
     assert desk.states() == {(State.HELD, Reason.RESTORED): 3}  # an embargo may have come after the post
+
+
+def test_an_account_whose_credentials_cant_be_opened_is_held_and_keeps_no_other_from_being_read(
+    house: OpenHouse,
+) -> None:
+    desk = house("one", "two", settle="1h")
+    desk.show(article(1))
+    (two,) = [one for one in desk.all() if one.account == "two"]
+    desk.server.posts.append(Published("p9", "2", "", article(1).link, two.id, "", desk.clock.now()))
+    with desk.store.engine.begin() as connection:
+        sealed = Keyring((b"1" * 32,)).encrypt("{}", place="accounts.one.credentials")
+        connection.execute(accounts.update().where(accounts.c.name == "one").values(credentials=sealed))
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    restore.run(desk.room, anyway=True)
+    assert {one.account: (one.state, one.reason.reason) for one in desk.all()} == {
+        "one": (State.HELD, Reason.RESTORED),
+        "two": (State.SENT, Reason.RESTORED),
+    }
 
 
 def test_a_witness_that_says_so_already_is_not_written_again(tmp_path: Path, clock: ManualClock) -> None:
