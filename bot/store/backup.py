@@ -140,9 +140,11 @@ def prune(folder: Path, now: datetime) -> list[Path]:
 
 
 def daily(store: Store, folder: Path, now: datetime) -> Path | None:
-    """Once a day: a copy, and the old ones go (only then: who can't copy keeps what there is). Raises StoreError."""
-    last = last_backup(folder)
-    if last is not None and timedelta(0) <= now - last < EVERY:
+    """Once a day: a copy, and the old ones go (only then: who can't copy keeps what there is). Raises StoreError.
+
+    A copy that a clock dated ahead counts for nothing, and must not hide those made since.
+    """
+    if any(timedelta(0) <= now - made < EVERY for made, _ in copies(folder)):
         return None
     made = back_up(store, folder, now)
     prune(folder, now)

@@ -183,6 +183,17 @@ def test_p103_daily_copies_are_kept_for_two_weeks(sqlite_url: str, tmp_path: Pat
     assert len(copies(folder)) == 1  # the newest stays, however old
 
 
+def test_a_copy_that_a_wrong_clock_dated_ahead_does_not_make_the_worker_copy_at_each_beat(
+    sqlite_store: Store, clock: ManualClock, tmp_path: Path
+) -> None:
+    (tmp_path / "wirepost-20990101T000000Z.db").touch()
+    made = []
+    for _ in range(9):
+        made.append(daily(sqlite_store, tmp_path, clock.now()) is not None)
+        clock.advance(15)
+    assert made == [True] + [False] * 8
+
+
 def test_a_backup_that_fails_leaves_no_file_with_a_backups_name(sqlite_url: str, tmp_path: Path) -> None:
     path = tmp_path / "var" / "wirepost.db"
     path.write_bytes(b"no database at all" * 1000)
