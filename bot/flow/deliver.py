@@ -341,6 +341,8 @@ def _ended(newsroom: Newsroom, started: Started, verdict: Verdict, moved: bool) 
         newsroom.wake("check")  # what was tried behind a breaker may end it
     if started.shifts or verdict.outcome is not Outcome.RECEIPT:
         newsroom.wake(_NEXT.get(verdict.outcome, "schedule"))
+    if verdict.move in (Move.NOT_SENT, Move.PARK):
+        newsroom.wake("plan")  # its article may have changed meanwhile
 
 
 def hand_over(newsroom: Newsroom, started: Started, result: Receipt | Pending | SendError) -> Started | Why | None:

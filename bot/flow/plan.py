@@ -87,7 +87,14 @@ class View:
 
 def decide(stored: Stored, view: View) -> Planned:
     """What becomes of one article on every account. Pure."""
-    plan = Planned(article=stored.id, story=stored.merged_into or stored.id, revision=stored.revision, decisions=())
+    plan = Planned(
+        article=stored.id,
+        story=stored.merged_into or stored.id,
+        revision=stored.revision,
+        status=stored.status,
+        by_hand=stored.by_hand,
+        decisions=(),
+    )
     if stored.status is not Status.LIVE:
         return replace(plan, decisions=(DecisionRow(account="", yes=False, reasons=(_not_live(stored),)),))
     start = start_of(stored, view.editorial)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, select
 
-from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Why
+from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Status, Why
 from bot.store.accounts import Effect, affect, lock_accounts
 from bot.store.attempts import attempt, charge
 from bot.store.audit import note
@@ -295,7 +295,11 @@ def _move_by_attempt(
     receipt: Receipt | None,
     changes: Mapping[str, Any],
 ) -> bool:
-    """A move of the delivery that names its attempt: what another attempt superseded moves nothing."""
+    """A move of the delivery that names its attempt: what another attempt superseded moves nothing.
+
+    What waits again is planned again if its article changed while it was on the wire (an embargo, a fault): plan leaves
+    alone what is under way, and nothing starts before plan was there.
+    """
     target = MOVES[state, step]
     values: dict[str, Any] = {"state": target, "reason": why.reason, "detail": why.detail, "updated_at": tx.now}
     if target is State.SENT and receipt is not None:

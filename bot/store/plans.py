@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from bot.model import Delivery, Move, Priority, Reason, State, Why
+from bot.model import Delivery, Move, Priority, Reason, State, Status, Why
 from bot.store.accounts import lock_accounts
 from bot.store.deliveries import mark_dirty, move, whys_from_json, whys_to_json
 from bot.store.engine import Tx
@@ -60,11 +60,13 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What plan decided for one article's revision."""
+    """What plan decided for one article's revision; `status` and `by_hand` are the article's as plan read them."""
 
     article: str
     story: str
     revision: int
+    status: Status = Status.LIVE
+    by_hand: Mapping[str, Any] | None = None
     decisions: tuple[DecisionRow, ...]
     new: tuple[NewDelivery, ...] = ()
     refresh: tuple[Refresh, ...] = ()
@@ -83,12 +85,14 @@ class Plan:
         touched = {item.account for plan in self.plans for item in plan.new}
         touched |= {item.current.account for plan in self.plans for item in plan.refresh}
         mark_dirty(tx, touched)
-        valid = [plan for plan in self.plans if self._still_so(tx, plan)]
+        now = _as_they_are(tx, [plan.article for plan in self.plans])
+        same = [plan for plan in self.plans if now.get(plan.article) == (plan.status, plan.by_hand)]
+        valid = [plan for plan in same if self._still_so(tx, plan)]
         tx.insert_or_update_each(decisions, [self._decision(tx, plan, one) for plan in valid for one in plan.decisions])
         for plan in valid:
-            moved_on = [one for one in plan.refresh if not self._refresh(tx, plan, one)]
-            if moved_on:
-                tx.execute(articles.update().where(articles.c.id == plan.article).values(unplanned=True))
+            lost = [one for one in plan.refresh if not self._refresh(tx, plan, one)]
+            if lost:
+                tx.execute(_AGAIN, {"is_id": plan.article})
         new = [_row(tx, plan, one, self.rules) for plan in valid for one in plan.new]
         tx.insert_each_unless_there(deliveries, new)
 
@@ -123,6 +127,14 @@ class Plan:
         return tx.changed(deliveries.update().where(*as_read).values(**values)) == 1
 
 
+def _as_they_are(tx: Tx, ids: Iterable[str]) -> dict[str, tuple[Status, Mapping[str, Any] | None]]:
+    """Each article's status and a person's wishes: they may change, and ask for a plan, without a new revision."""
+    query = select(articles.c.id, articles.c.status, articles.c.by_hand).where(articles.c.id.in_(sorted(ids)))
+    rows = tx.rows(query.order_by(articles.c.id).with_for_update())
+    return {row.id: (Status(row.status), row.by_hand) for row in rows}
+
+
+_AGAIN = articles.update().where(articles.c.id == bindparam("is_id")).values(unplanned=True)
 _PLANNED = Prepared(
     articles.update().where(
         articles.c.id == bindparam("is_id"), articles.c.revision == bindparam("is_revision"), articles.c.unplanned

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.errors import UsageError
+from bot.errors import NotSent, UsageError
 from bot.flow import deliver, discover, plan, schedule
 from bot.model import Reason, Receipt, State
 from bot.sources.base import Gone
@@ -232,6 +232,23 @@ def test_an_embargo_that_comes_while_a_post_is_on_the_wire_holds_its_next_try(bo
     assert desk.server.posts == []
     pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
     assert min(desk.times()) >= until
+
+
+@pytest.mark.parametrize("said", [{"embargo_until": START + 3 * HOUR}, {"headline": "Lorem ipsum dolor"}])
+def test_what_comes_while_a_post_is_on_the_wire_holds_if_it_did_not_get_there(
+    house: OpenHouse, said: dict[str, Any]
+) -> None:
+    """Plan leaves alone what is under way; once it waited again, it went out under embargo at its next try."""
+    desk = house(max_age="24h")
+    desk.planned(article(1))
+    started = deliver.start(desk.room, "one")
+    assert isinstance(started, deliver.Started)
+    desk.planned(article(1, **said))
+    deliver.finish(desk.room, started, NotSent("no way there"))
+    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
+    assert desk.server.posts == []
+    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
+    assert len(desk.server.posts) == ("embargo_until" in said)
 
 
 @pytest.mark.parametrize("said", UNREADABLE)

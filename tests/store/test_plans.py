@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from bot.model import Move, Reason, State, Status, Why
 from bot.rules.editorial import Editorial
 from bot.store import Store, accounts, alerts, articles, plans, revisions, workers
 from bot.store.alerts import Said, SyncAlerts
-from bot.store.articles import AddArticle, ChangedArticle
+from bot.store.articles import AddArticle, Admit, ChangedArticle, Withdraw
 from bot.store.audit import events_named
 from bot.store.deliveries import MarkDirty, MoveDelivery
 from bot.store.plans import DecisionRow, Plan, Planned, Refresh, SetTimes, Timed
@@ -48,6 +50,27 @@ def test_a_plan_is_written_once_and_for_the_revision_that_it_saw(stock: Stock) -
     assert unplanned(stock.store) == ["article-1"]
     with stock.store.read() as tx:
         assert plans.decisions_of(tx, "article-1") == [("desk", 1, NO)]
+
+
+@pytest.mark.parametrize(
+    ("status", "meanwhile"),
+    [
+        (Status.HELD, Admit(("article-1",), "ann")),
+        (Status.LIVE, Admit(("article-1",), "ann", {"desk": {"who": "ann"}})),
+        (Status.LIVE, Withdraw("article-1", "410")),
+    ],
+)
+def test_what_a_person_or_the_source_wanted_while_plan_was_at_work_is_planned(
+    stock: Stock, status: Status, meanwhile: Any
+) -> None:
+    """No new revision comes of it: the old plan counted as that of what was wanted now, and it never went."""
+    stock.article(1, status=status)
+    made_before = planned(status=status)
+    stock.store.commit(meanwhile)
+    stock.store.commit(Plan((made_before,), 1))
+    assert unplanned(stock.store) == ["article-1"]
+    with stock.store.read() as tx:
+        assert plans.decisions_of(tx, "article-1") == []
 
 
 def test_the_same_delivery_is_made_once(stock: Stock) -> None:
@@ -144,7 +167,7 @@ def test_new_rules_are_numbered_and_replan_what_is_fresh(stock: Stock, clock: Ma
 def test_new_rules_wake_neither_baseline_nor_what_is_held(store: Store) -> None:
     for number, status in enumerate((Status.BASELINE, Status.HELD, Status.WITHDRAWN)):
         store.commit(AddArticle(new_article(f"a{number}", article(number), status=status)))
-        store.commit(Plan((planned(article=f"a{number}", decisions=()),), 1))
+        store.commit(Plan((planned(article=f"a{number}", status=status, decisions=()),), 1))
     store.commit(ApplyRules(rules("4m"), "ann", "", timedelta(hours=6)))
     store.commit(ApplyRules(rules("5m"), "ann", "", timedelta(hours=6)))
     assert unplanned(store) == []
