@@ -58,15 +58,21 @@ class App:
     def apply(self, settings: Settings, author: str, note: str) -> None:
         """Make these settings hold: accounts, sources and rules, as one new revision if they differ.
 
-        Raises StoreError. What waits is planned anew by the next run of plan.
+        Raises StoreError; the old ones hold then. What waits is planned anew by the next run of plan.
         """
         hide_secrets(settings)
         accounts = build_accounts(settings, self.newsroom.keyring)
         join(self.store, settings, accounts)
-        rules = self.store.commit(ApplyRules(settings.editorial, author, note, longest_age(settings.editorial)))
-        self.newsroom.sources = build_sources(settings)
-        self.newsroom.accounts = accounts
-        self.newsroom.editorial, self.newsroom.rules = settings.editorial, rules
+        room, rules = self.newsroom, ApplyRules(settings.editorial, author, note, longest_age(settings.editorial))
+        before = room.sources, room.accounts, room.editorial
+        # First here: who plans between the two writes plans by the new ones, and never by the old ones afterwards.
+        room.sources, room.accounts = build_sources(settings), accounts
+        room.editorial = settings.editorial
+        try:
+            room.rules = self.store.commit(rules)
+        except StoreError:
+            room.sources, room.accounts, room.editorial = before
+            raise
         self.settings = settings
 
     def write_witness(self) -> None:

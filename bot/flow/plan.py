@@ -340,6 +340,7 @@ def _plan_some(newsroom: Newsroom) -> bool:
         if not batch:
             return False
         ids = [stored.id for stored in batch]
+        rules, newest = newsroom.rules, stored_plans.newest_rules(tx)
         view = View(
             editorial=newsroom.editorial,
             now=tx.now,
@@ -349,9 +350,9 @@ def _plan_some(newsroom: Newsroom) -> bool:
             price=lambda account, text: price(newsroom.accounts[account], text),
             existing=stored_deliveries.of_articles(tx, ids),
             earlier=stored_deliveries.out_of_stories(tx, batch, since=tx.now - newsroom.editorial.defaults.same_link),
-            planned_before=stored_plans.planned_before(tx, ids, newsroom.rules),
+            planned_before=stored_plans.planned_before(tx, ids, rules),
         )
-    newsroom.store.commit(Plan(tuple(decide(stored, view) for stored in batch), newsroom.rules))
+    newsroom.store.commit(Plan(tuple(decide(stored, view) for stored in batch), rules, newest))
     newsroom.crash("plan after articles")
     return True
 

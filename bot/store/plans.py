@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from bot.model import Delivery, Move, Priority, Reason, State, Status, Why
 from bot.store.accounts import lock_accounts
 from bot.store.deliveries import mark_dirty, move, whys_from_json, whys_to_json
 from bot.store.engine import Tx
 from bot.store.prepared import Prepared
-from bot.store.schema import accounts, articles, decisions, deliveries
+from bot.store.schema import accounts, articles, decisions, deliveries, rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +75,12 @@ class Planned:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Intent: the plans of several articles. An article that changed meanwhile is left for the next round, and comes
-    round once more if one of its deliveries did."""
+    round once more if one of its deliveries did. Everything is left, if other rules came to hold since `newest`, the
+    number of the newest ones as plan read it."""
 
     plans: tuple[Planned, ...]
     rules: int
+    newest: int | None = None
     lock: str = ""
 
     def apply(self, tx: Tx) -> None:
@@ -86,6 +88,8 @@ class Plan:
         touched |= {item.current.account for plan in self.plans for item in plan.refresh}
         mark_dirty(tx, touched)
         now = _as_they_are(tx, [plan.article for plan in self.plans])
+        if self.newest is not None and newest_rules(tx) != self.newest:
+            return
         same = [plan for plan in self.plans if now.get(plan.article) == (plan.status, plan.by_hand)]
         valid = [plan for plan in same if self._still_so(tx, plan)]
         tx.insert_or_update_each(decisions, [self._decision(tx, plan, one) for plan in valid for one in plan.decisions])
@@ -142,7 +146,7 @@ _PLANNED = Prepared(
 )
 
 
-def _row(tx: Tx, plan: Planned, new: NewDelivery, rules: int) -> dict[str, Any]:
+def _row(tx: Tx, plan: Planned, new: NewDelivery, number: int) -> dict[str, Any]:
     return {
         "id": new.id,
         "article": plan.article,
@@ -154,7 +158,7 @@ def _row(tx: Tx, plan: Planned, new: NewDelivery, rules: int) -> dict[str, Any]:
         "detail": new.why.detail,
         "priority": new.priority,
         "route": new.route,
-        "rules": rules,
+        "rules": number,
         "revision": plan.revision,
         "ready_at": new.ready_at,
         "ready_why": new.ready_why,
@@ -235,6 +239,11 @@ _SET_TIME = deliveries.update().where(
 # -- reads --------------------------------------------------------------------------------------------------------
 
 
+def newest_rules(tx: Tx) -> int:
+    """The number of the rules that were applied last, 0 before the first."""
+    return tx.execute(select(func.max(rules.c.number))).scalar() or 0
+
+
 def decisions_of(tx: Tx, article: str) -> list[tuple[str, int, DecisionRow]]:
     """The newest decision per account: (account, rules revision, decision)."""
     query = select(decisions).where(decisions.c.article == article).order_by(decisions.c.account, decisions.c.rules)
@@ -246,11 +255,11 @@ def decisions_of(tx: Tx, article: str) -> list[tuple[str, int, DecisionRow]]:
     return list(newest.values())
 
 
-def planned_before(tx: Tx, ids: Iterable[str], rules: int) -> frozenset[str]:
+def planned_before(tx: Tx, ids: Iterable[str], number: int) -> frozenset[str]:
     """Which of these articles older rules decided on: for an account, or that no route takes them."""
     query = (
         select(decisions.c.article, decisions.c.account, decisions.c.reasons)
-        .where(decisions.c.article.in_(sorted(ids)), decisions.c.rules < rules)
+        .where(decisions.c.article.in_(sorted(ids)), decisions.c.rules < number)
         .order_by(decisions.c.article)
     )
     rows = tx.rows(query)

@@ -73,6 +73,17 @@ def test_what_a_person_or_the_source_wanted_while_plan_was_at_work_is_planned(
         assert plans.decisions_of(tx, "article-1") == []
 
 
+def test_a_plan_by_rules_that_hold_no_more_is_made_anew(stock: Stock) -> None:
+    """New rules ask for a plan of all that is fresh; one that was under way must not answer for it."""
+    stock.store.commit(ApplyRules(rules("4m"), "ann", "", timedelta(hours=6)))
+    stock.article(1)
+    stock.store.commit(ApplyRules(rules("5m"), "ann", "", timedelta(hours=6)))
+    stock.store.commit(Plan((planned(),), 1, newest=1))
+    assert unplanned(stock.store) == ["article-1"]
+    stock.store.commit(Plan((planned(),), 2, newest=2))
+    assert unplanned(stock.store) == []
+
+
 def test_the_same_delivery_is_made_once(stock: Stock) -> None:
     first = stock.waiting(1)
     stock.again("article-1")
