@@ -26,11 +26,12 @@ from pathlib import Path
 from sqlalchemy import bindparam, select
 
 from bot.errors import StoreError
-from bot.store import attempts, schema
+from bot.model import MOVES, Move, Reason, State
+from bot.store import attempts
 from bot.store.accounts import AccountRow
 from bot.store.audit import note
 from bot.store.engine import Tx
-from bot.store.schema import meta
+from bot.store.schema import accounts, deliveries, meta
 from bot.store.sources import STATE_RESET
 
 STORE_ID = "store_id"
@@ -40,8 +41,6 @@ RESTORED_SINCE = "restored_since"
 COPIED_AT = "copied_at"
 # Followed by a network's name and who an account is there: a person resumed, and the account was not read since.
 UNREAD_SINCE = "unread_since/"
-# At most so many attempts may begin before the witness is written again.
-BLOCK = 1_000
 
 
 class Finding(StrEnum):
@@ -140,12 +139,25 @@ def write(path: Path, witness: Witness) -> None:
         raise StoreError(f"{path}: the store's witness can't be written: {error.strerror}") from error
 
 
+#: What waits on accounts that are not in the settings.
+_HOLD_LEFT = (
+    deliveries.update()
+    .where(
+        deliveries.c.state == State.WAITING,
+        deliveries.c.account.in_(select(accounts.c.name).where(accounts.c.removed)),
+    )
+    .values(
+        state=MOVES[State.WAITING, Move.HOLD],
+        reason=Reason.RESTORED,
+        detail="",
+        due_at=None,
+        version=deliveries.c.version + 1,
+    )
+)
 #: Read at every tick of a worker, so made once.
 _META = select(meta.c.value).where(meta.c.key == bindparam("is_key"))
 _UNREAD = select(meta).where(meta.c.key.startswith(UNREAD_SINCE, autoescape=True))
-_IDENTITIES = select(schema.accounts.c.identity).where(
-    ~schema.accounts.c.removed, schema.accounts.c.identity.is_not(None)
-)
+_IDENTITIES = select(accounts.c.identity).where(~accounts.c.removed, accounts.c.identity.is_not(None))
 
 
 def store_id(tx: Tx) -> str | None:
@@ -210,7 +222,8 @@ class MarkRestored:
 @dataclass(frozen=True, slots=True)
 class ForgetRestored:
     """Intent: a person resumed: what was missing is adopted or held. Each of `unread` (see `whose`) is read once more,
-    since not all of them could be just now."""
+    since not all of them could be just now. An account that is not in the settings now could not be read at all: what
+    waits on it is held, and once it is back it counts as one that joined now."""
 
     who: str
     unread: tuple[str, ...] = ()
@@ -220,6 +233,9 @@ class ForgetRestored:
         since = _value(tx, RESTORED_SINCE)
         for one in self.unread if since else ():
             tx.insert_or_update(meta, {"key": UNREAD_SINCE + one, "value": since})
+        if since:
+            tx.execute(accounts.update().where(accounts.c.removed).values(joined_at=tx.now))
+            tx.execute(_HOLD_LEFT.values(updated_at=tx.now))
         tx.execute(meta.delete().where(meta.c.key == RESTORED_SINCE))
         note(tx, "restore_acknowledged", "store", who=self.who)
 

@@ -19,7 +19,9 @@ from sqlalchemy import event, text
 
 from bot.clock import SystemClock
 from bot.errors import StoreError, StoreTaken
+from bot.model import Reason, State
 from bot.store import Store, Tx, migrate
+from bot.store.accounts import Join, all_accounts
 from bot.store.audit import Note, events_named
 from bot.store.backup import back_up, put_back, verify
 from bot.store.hold import Hold
@@ -431,6 +433,24 @@ def test_a_restored_store_remembers_since_when_until_a_person_resumes(store: Sto
         assert unread_since(tx) == {"fake/1": START - timedelta(hours=1)}
         assert taken(tx).descent == ("r1",)
         assert [one.who for one in events_named(tx, "restore_acknowledged", since=START)] == ["ann"]
+
+
+def test_an_account_that_was_not_in_the_settings_at_the_resume_sends_nothing_of_before_it_once_it_is_back(
+    store: Store, clock: ManualClock
+) -> None:
+    """Nobody could ask its network what went out since the backup: put back, it posted it a second time."""
+    stock = Stock(store, "desk", "away")
+    waiting, kept = stock.waiting(1, "away"), stock.waiting(1, "desk")
+    store.commit(MarkRestored(START, "r1"))
+    store.commit(Join((("desk", "fake", True),)))
+    clock.advance(60)
+    store.commit(ForgetRestored("ann", ("fake/@desk",)))
+    store.commit(Join((("away", "fake", True), ("desk", "fake", True))))
+    assert (stock.state(waiting.id), stock.read(waiting.id).reason.reason) == (State.HELD, Reason.RESTORED)
+    assert stock.state(kept.id) is State.WAITING
+    with store.read() as tx:
+        joined = {name: row.joined_at for name, row in all_accounts(tx).items()}
+    assert joined == {"away": START + timedelta(seconds=60), "desk": START}
 
 
 def test_a_postgres_url_without_a_driver_and_a_wrong_one(store: Store) -> None:
