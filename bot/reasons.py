@@ -313,7 +313,7 @@ _HELD = {
     Reason.RESTORED: _held(
         "the store was restored from a backup[ ({detail})]",
         "After a restore nothing leaves until a person has looked.",
-        "See what went out since the backup, then use: wirepost resume.",
+        "Look at the account: release it if it isn't there; if it is, say so (wirepost lookup ID --there URL).",
     ),
     Reason.SOURCE_UNREACHABLE: _held(
         "the article could not be seen again before its time was over[ ({detail})]",
