@@ -116,10 +116,10 @@ def _too_old(late: Sequence[Late]) -> list[str]:
 
 def lift(room: Newsroom, on: Sequence[StopSwitch], who: str) -> list[StopSwitch]:
     """Lift the switches; those that really were still on. With the last one on everything a restored store is
-    acknowledged."""
+    acknowledged; one that ends by itself doesn't count, since nobody would do it then."""
     lifted = [one for one in on if room.store.commit(Lift(one.id, who))]
     with room.store.read() as tx:
-        all_stopped = any(one.scope is Scope.ALL for one in switches(tx))
+        all_stopped = any(one.scope is Scope.ALL and one.until is None for one in switches(tx))
         since = restored_since(tx)
         live = [whose(row) for row in stored_accounts.all_accounts(tx).values() if row.live_since is not None]
     if since is not None and not all_stopped:

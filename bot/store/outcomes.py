@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, select
 
-from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Status, Why
+from bot.model import MOVES, PROVED_NOT_OUT, Attempt, Move, Outcome, Reason, Receipt, State, Why
 from bot.store.accounts import Effect, affect, lock_accounts
 from bot.store.attempts import attempt, charge
 from bot.store.audit import note

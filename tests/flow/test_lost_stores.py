@@ -21,8 +21,8 @@ from bot.store import deliveries
 from bot.store.audit import events_named
 from bot.store.backup import back_up
 from bot.store.schema import accounts
-from bot.store.stops import Lift, switches
-from bot.store.witness import Finding, ForgetRestored
+from bot.store.stops import Lift, Scope, Stop, switches
+from bot.store.witness import Finding, ForgetRestored, restored_since
 from bot.testing.clock import ManualClock
 from bot.testing.mastodon_server import MastodonServer
 from bot.testing.network import FakeOptions
@@ -403,6 +403,20 @@ def test_a_copy_from_before_the_first_post_reads_the_networks_back_to_when_its_a
     restore.run(desk.room, anyway=True)
     assert desk.states() == {(State.SENT, Reason.RESTORED): 1}
     desk.server.posts[0].delivery = desk.all()[0].id
+
+
+def test_a_stop_with_an_end_leaves_no_restored_store_that_nobody_can_acknowledge(house: OpenHouse) -> None:
+    """Once it had ended, there was nothing left to resume: the alert said for ever that everything is stopped."""
+    desk = house()
+    restore.begin(desk.room, "an older store was put back", "wirepost")
+    with desk.store.read() as tx:
+        on = switches(tx)
+    until = desk.clock.now() + timedelta(hours=1)
+    desk.store.commit(Stop(id="s9", scope=Scope.ALL, value="", reason="election night", who="ann", until=until))
+    assert take_over(desk.room) == []
+    assert lift(desk.room, on, "ann") == on
+    with desk.store.read() as tx:
+        assert restored_since(tx) is None
 
 
 def test_a_network_that_is_down_holds_nothing_it_could_still_read(house: OpenHouse) -> None:
