@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.alerts import Facts, causes, speaker
+from bot.alerts import speaker
+from bot.alerts.causes import Facts, causes_of
 from bot.model import Delivery, Priority, Reason, State, Why
 from bot.store.accounts import AccountRow
 from bot.store.audit import Event
@@ -44,7 +45,7 @@ def post(**more: Any) -> Delivery:
 
 def found(**facts: Any) -> dict[str, str]:
     """The words of each cause that these facts open."""
-    return {cause: words for cause, (_, words) in causes(Facts(now=NOW, **facts)).items()}
+    return {cause: words for cause, (_, words) in causes_of(Facts(now=NOW, **facts)).items()}
 
 
 def test_nothing_is_wrong_in_a_quiet_house() -> None:
@@ -59,7 +60,7 @@ def test_nothing_is_wrong_in_a_quiet_house() -> None:
 )
 def test_an_account_behind_its_breaker_is_named_with_the_networks_words(reason: Reason, cause: str, kind: str) -> None:
     row = account(breaker=reason, breaker_at=NOW - HOUR, breaker_words="token revoked")
-    told = causes(Facts(now=NOW, accounts={"desk": row}))
+    told = causes_of(Facts(now=NOW, accounts={"desk": row}))
     assert list(told) == [cause]
     assert told[cause][0] == kind
     assert told[cause][1].startswith("desk ")
@@ -280,7 +281,7 @@ def test_more_trouble_never_ends_a_cause(
             budgets={"desk": (spent, Decimal(100))},
             skew=skew,
         )
-        return set(causes(facts))
+        return set(causes_of(facts))
 
     assert at(timedelta(0), errors, spent) <= at(MINUTE, errors + 1, spent + 1)
 
