@@ -40,6 +40,7 @@ BUDGET_MARKS = (80, 100)
 #: Audit events that are causes by themselves: what to say. `{subject}` and the event's details may stand in it.
 TOLD: Mapping[str, str] = {
     "feed_misbehaving": "{subject} gives one article again and again under new ids: look at its feed.",
+    "window_overrun": "{subject}: articles may be lost between looks ({number} times): {words}",
     "not_visible": "{number} posts of {by} have a receipt, but the network doesn't show them: wirepost why {subject}",
     "late_receipt": "A receipt came after its attempt was given up: look at delivery {subject} for a double post.",
     "long_limit": "{subject}: the network wants a longer rest than 26 hours. It said: {words}",
@@ -166,9 +167,6 @@ def _source(source: SourceRow, facts: Facts) -> Causes:
     if last is not None and facts.now - last > _patience(source, facts):
         words = f"{source.name} brought nothing new for {_length(facts.now - last)}."
         found[f"silent {source.name}"] = ("silent", words)
-    for note in source.notes:
-        if note.startswith("window_overrun"):
-            found[f"overrun {source.name}"] = ("source", f"{source.name}: articles may be lost between looks. {note}")
     return found
 
 

@@ -213,6 +213,8 @@ def _events(
         events.append(("feed_misbehaving", {"articles": churned}))
     if trip is not None:
         events.append(("mass_change", {"why": trip.detail}))
+    overrun = [note.partition(": ")[2] for note in batch.notes if note.startswith("window_overrun")]
+    events.extend(("window_overrun", {"words": words}) for words in overrun)
     events.extend(("broken_entry", {"where": broken.where, "why": broken.why}) for broken in batch.broken)
     return events
 

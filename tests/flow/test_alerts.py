@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,10 +19,11 @@ from bot import alerts
 from bot.alerts.causes import causes_of
 from bot.errors import StoreError, Unreachable
 from bot.flow import discover, plan, reconcile
-from bot.http import Door
+from bot.http import Door, Http
 from bot.model import Payload, Post, Reason, State
 from bot.networks.base import Cost
 from bot.settings.shape import Alerts
+from bot.sources.base import Batch, Cursor
 from bot.store import Store
 from bot.store.alerts import open_alerts
 from bot.store.audit import Note
@@ -32,6 +33,7 @@ from bot.testing.clock import ManualClock
 from bot.testing.network import Fake, FakeOptions
 from bot.testing.network_server import Fault
 from bot.testing.newsroom import look, pass_time
+from bot.testing.source import Scripted
 from tests.flow.conftest import OpenHouse
 from tests.flow.stories import House, article
 
@@ -189,6 +191,27 @@ def test_p30_a_source_that_fails_or_falls_silent_is_named(house: OpenHouse) -> N
     assert "source main" not in found(desk)
     desk.clock.advance(4 * DAY)
     assert "silent main" in causes_of(alerts.read(desk.room, 3 * DAY))
+
+
+class Overrun(Scripted):
+    """Its second look finds nothing of the first; as a feed does, it says so once."""
+
+    def fetch(self, cursor: Cursor, http: Http, now: datetime) -> Batch:
+        batch = super().fetch(cursor, http, now)
+        notes = ("window_overrun: no item of the last look is listed any more",) if self.looks == 2 else ()
+        return replace(batch, notes=notes)
+
+
+def test_a_feed_that_overran_is_told_though_its_next_look_went_well(house: OpenHouse) -> None:
+    """What may be lost is not found again a minute later; a look that came before the alerts' round hid it."""
+    desk = house(looked=False)
+    desk.room.sources = {"main": Overrun("main")}
+    for _ in range(3):
+        look(desk.room)
+        desk.clock.advance(61)
+    assert "articles may be lost" in found(desk)["window_overrun main"]
+    desk.clock.advance(6 * HOUR)
+    assert found(desk) == {}
 
 
 class Dear(Fake):

@@ -194,10 +194,9 @@ def test_p30_a_source_that_never_brought_anything_new_is_silent_since_its_first_
     assert found(sources=[source(last_new_at=None, first_good_at=None)]) == {}
 
 
-def test_a_source_that_ended_moved_or_overran_is_named() -> None:
+def test_a_source_that_ended_or_moved_is_named() -> None:
     assert list(found(sources=[source(ended=True, errors=9)])) == ["ended main"]
     assert "https://new.example.com" in found(sources=[source(moved_to="https://new.example.com")])["moved main"]
-    assert "overrun main" in found(sources=[source(notes=("window_overrun: no item is listed",))])
 
 
 def test_p17_a_breaker_says_how_many_and_what_to_type() -> None:
