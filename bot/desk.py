@@ -123,7 +123,7 @@ def became(case: Case) -> str:
         State.HELD: f"wirepost release {shown}",
         State.REJECTED: f"wirepost retry {shown}",
         State.SKIPPED: f"wirepost retry {shown}",
-        State.WAITING: f"it is planned for {case.clock(one.due_at)}",
+        State.WAITING: f"it is planned for {case.clock(one.due_at)}" if one.due_at else "it has no time yet",
     }.get(one.state)
     return f"{shown} is {one.state}: {sentence(one.reason)}" + (f" ({more})" if more else "")
 

@@ -100,6 +100,8 @@ def why_words(delivery: Delivery, zone: str, now: datetime, breaker: Why | None 
 
 def say(why: Why, delivery: Delivery | None, zone: str, now: datetime) -> str:
     """A reason as its sentence, with the account and the time of this delivery."""
+    if delivery is not None and delivery.state is State.SENT and why.reason is Reason.RESTORED:
+        why = Why(Reason.SENT, "found after a restore")  # as a reason of its own it is one to hold
     at = None
     if delivery is not None:
         at = delivery.sent_at if delivery.state is State.SENT else delivery.due_at

@@ -17,6 +17,7 @@ from bot.cli import Invocation, invocation
 from bot.cli.acting import by_option, desk_of, dry_option
 from bot.cli.scopes import scope_options
 from bot.errors import StoppedError, UsageError
+from bot.flow import schedule
 from bot.standstill import Late, late_on_all, lift, take_over, treat
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def command(
     treat(desk_of(app, by), late, missed or ("fresh" if yes or not late else _ask()))
     for one in lift(app.newsroom, on, by):
         click.echo(f"Resumed {one}. Undo: wirepost stop --{one.scope}{f' {one.value}' if one.value else ''}")
+    schedule.run(app.newsroom)  # so that no listing says "stopped" until a worker comes to it
     return 0
 
 

@@ -31,6 +31,7 @@ def command(
     from bot.cli.phrasing import plural
     from bot.cli.render import DRY_RUN, moment, one_line, when
     from bot.cli.scopes import scope_said, spelled
+    from bot.flow import schedule
     from bot.store.stops import Scope, Stop
 
     call = invocation(ctx)
@@ -56,6 +57,7 @@ def command(
         f"STOPPED {what} at {_clock(app.store.now(), zone)} ({why}). On the wire now: {'; '.join(wire) or 'none'}. "
         f"{waits} wait{'s' * waits.startswith('1 ')}. Undo: wirepost resume {switch.id}"
     )
+    schedule.run(app.newsroom)  # so that every listing gives the stop for the reason, worker or none
     return 0
 
 

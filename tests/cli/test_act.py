@@ -305,6 +305,7 @@ def test_p92_a_stop_holds_and_a_resume_lets_go(tmp_path: Path, run: Run) -> None
     made.one_pass()
     made.one_pass()
     assert made.posts() == []
+    assert "Waiting: stopped (everything (Ana: wrong figures))" in run(made, "queue")[0]
     _, err = run(made, "resume", code=2)  # no terminal: nobody is asked
     assert "--missed fresh" in err
     out, _ = run(made, "resume", "-n")
@@ -312,6 +313,10 @@ def test_p92_a_stop_holds_and_a_resume_lets_go(tmp_path: Path, run: Run) -> None
     assert "would resume everything" in out
     out, _ = run(made, "resume", "--missed", "fresh", "--by", "Ben")
     assert "Resumed everything (Ana: wrong figures). Undo: wirepost stop --all" in out
+    assert "stopped" not in run(made, "queue")[0]  # no worker has run since
+    run(made, "stop", "--account", "paper")
+    assert "Waiting: stopped (account paper" in run(made, "queue")[0]
+    run(made, "resume", "--missed", "fresh")
     made.one_pass()
     assert len(made.posts()) == 1
     assert run(made, "resume")[0] == "Nothing is stopped.\n"

@@ -247,6 +247,9 @@ def test_p103_a_backup_is_put_back_stopped_and_what_went_out_since_is_not_sent_a
     made.one_pass()
     assert len(made.posts()) == 2
     assert made.call("resume", "--missed", "fresh") == 0
+    why, _ = run(made, "why", "Rowers")
+    assert "(found after a restore)." in why
+    assert "On hold" not in why
     made.one_pass()
     made.one_pass()
     links = [post["link"] for post in made.posts()]
