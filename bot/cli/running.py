@@ -98,7 +98,7 @@ def _watch(
         call.clock.wait(wake, SETTINGS_EVERY)
         wake.clear()
         content = _content(path)
-        if not stopping.is_set() and (reload.is_set() or (content is not None and content != seen)):
+        if not stopping.is_set() and (reload.is_set() or says_otherwise(content, seen)):
             reload.clear()
             seen = content
             refused = _reload(call, worker, old, refused)
@@ -106,6 +106,12 @@ def _watch(
                 reload.set()  # tried again until the store takes them
             else:
                 old = worker.app.settings
+
+
+def says_otherwise(content: bytes | None, seen: bytes | None) -> bool:
+    """Does the settings file say something else than it did? One that is gone or empty says nothing: an editor may be
+    saving it just now, and without accounts nothing would go out. Pure."""
+    return content is not None and bool(content.strip()) and content != seen
 
 
 def _reload(call: Invocation, worker: Worker, old: Settings, said: str) -> str:

@@ -23,6 +23,8 @@ _HOUR = timedelta(hours=1)
 def crosscheck(editorial: Editorial, accounts: Mapping[str, AccountSettings], ledger: Ledger) -> list[Problem]:
     """All warnings of the second pass. Pure but for the networks' classes, which say what their secrets are."""
     checks = (
+        *_nothing_to_do(editorial, ledger),
+        *_unreached(editorial, ledger),
         *_lost_names(editorial, ledger),
         *_shadowed(editorial, ledger),
         *_slots_in_quiet(editorial, ledger),
@@ -36,6 +38,24 @@ def crosscheck(editorial: Editorial, accounts: Mapping[str, AccountSettings], le
 
 def _warn(ledger: Ledger, path: tuple[str | int, ...], message: str, fix: str = "") -> Problem:
     return ledger.problem(path, message, fix=fix, level="warning")
+
+
+# -- what is missing ----------------------------------------------------------------------------------------------
+
+
+def _nothing_to_do(editorial: Editorial, ledger: Ledger) -> Iterator[Problem]:
+    """Settings that hold nothing, as an empty file does."""
+    if not editorial.sources and not editorial.accounts:
+        message = "there is no source and no account: nothing is posted"
+        yield replace(_warn(ledger, (), message, "wirepost init -h shows how to begin"), key="")
+
+
+def _unreached(editorial: Editorial, ledger: Ledger) -> Iterator[Problem]:
+    """Accounts that nobody gave a route."""
+    for account in editorial.accounts:
+        if not any(route.takes(account) for route in editorial.routes):
+            message = "no route goes to it: nothing is posted there but by hand"
+            yield _warn(ledger, ("accounts", account), message, f'name it in a route: to = ["{account}"]')
 
 
 # -- names --------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from sqlalchemy import create_engine, text
 
 from bot.app import build, prepare
 from bot.cli.rehearsing import as_object
-from bot.cli.running import differences
+from bot.cli.running import differences, says_otherwise
 from bot.clock import SystemClock
 from bot.errors import NotSent
 from bot.pass_once import run_once
@@ -369,6 +369,12 @@ def test_run_reloads_refuses_a_second_one_and_stops(tmp_path: Path) -> None:
         finally:
             child.kill()
     assert _run(made, "check", "--quick").returncode == 7
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"as it was"])
+def test_a_settings_file_that_is_gone_empty_or_as_it_was_is_not_read_again(content: bytes | None) -> None:
+    assert not says_otherwise(content, b"as it was")
+    assert says_otherwise(b"another", b"as it was")
 
 
 def test_a_source_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
