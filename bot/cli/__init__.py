@@ -67,7 +67,9 @@ class Invocation:
         """Everything wired on the settings: `.store`, `.newsroom`. Raises SettingsError or StoreError."""
         if self._app is None:
             from bot.app import build
+            from bot.cli.reading import must_be_there
 
+            must_be_there(self.settings())
             self._app = build(self.settings())
         return self._app
 

@@ -36,15 +36,21 @@ def sqlite_path(settings: Settings) -> Any:
     return Path(said.removeprefix(mark).partition("?")[0]) if said.startswith(mark) else None
 
 
+def must_be_there(settings: Settings) -> None:
+    """Raises StoreError where there is no store yet: SQLite would make an empty file to look into."""
+    from bot.settings import display
+
+    if not there_is_a_store(settings):
+        raise StoreError(f"{display(sqlite_path(settings))}: there is no store yet. wirepost run makes one.")
+
+
 @contextmanager
 def opened(call: Invocation, *, any_schema: bool = False) -> Iterator[Store]:
     """The store, for reading. Opens no network and makes no file. Raises StoreError, also for another schema."""
-    from bot.settings import display
     from bot.store import Store, migrate
 
     settings = call.settings()
-    if not there_is_a_store(settings):
-        raise StoreError(f"{display(sqlite_path(settings))}: there is no store yet. wirepost run makes one.")
+    must_be_there(settings)
     store = Store(settings.store_url, call.clock)
     try:
         if not any_schema:

@@ -55,7 +55,5 @@ def owner_hint(folder: Path) -> str:
     except OSError:
         return f"Make the folder first: mkdir -p {folder}"
     me = os.geteuid()
-    return (
-        f"The folder belongs to {found.st_uid}:{found.st_gid}, this runs as {me}:{os.getegid()}. "
-        f"To mend it: chown -R {me}:{os.getegid()} {folder}"
-    )
+    mend = f"chmod -R u+rwX {folder}" if found.st_uid == me else f"chown -R {me}:{os.getegid()} {folder}"
+    return f"The folder belongs to {found.st_uid}:{found.st_gid}, this runs as {me}:{os.getegid()}. To mend it: {mend}"

@@ -177,7 +177,7 @@ def test_bad_input_is_named_and_answered(
     assert shown.out == ""
 
 
-@pytest.mark.parametrize("command", ["queue", "forecast", "accounts", "sources", "why x"])
+@pytest.mark.parametrize("command", ["queue", "forecast", "accounts", "sources", "why x", "hold x", "stop", "resume"])
 def test_without_a_store_it_is_said_and_none_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -326,7 +326,7 @@ def test_p106_check_names_owner_and_mend_of_an_unwritable_folder(tmp_path: Path,
     made.config.write_text('var = "/proc/here"\n' + made.config.read_text("utf-8"), encoding="utf-8")
     found = {one["subject"]: one for one in read(made, "check", "--json", code=7)}
     assert found["data"]["level"] == "FAIL"
-    assert found["data"]["fix"].startswith("chown -R ")
+    assert found["data"]["fix"].startswith(("chown -R ", "chmod -R "))
 
 
 def test_check_shows_settings_errors_with_line_and_caret(full: House, capsys: pytest.CaptureFixture[str]) -> None:
