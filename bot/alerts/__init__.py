@@ -71,8 +71,11 @@ def _overdue_now(newsroom: Newsroom, tx: Tx) -> list[Delivery]:
     late, on = deliveries.overdue(tx, before=tx.now - OVERDUE), stops.switches(tx)
     found = []
     for first in late:
+        if first.account not in newsroom.accounts:
+            found.append(first)
+            continue
         here = deliveries.next_due(tx, first.account, limit=DUE_AT_ONCE) if on else [first]
-        free = (one for one in here if one.account in newsroom.accounts and not _stopped(newsroom, tx, one, on))
+        free = (one for one in here if not _stopped(newsroom, tx, one, on))
         found += [one for one in (next(free, None),) if one is not None]
     return found
 

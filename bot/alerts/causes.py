@@ -60,7 +60,7 @@ class Facts:
     sources: Sequence[SourceRow] = ()
     #: What each source brought in the last 30 days, its first look apart.
     arrived: Mapping[str, int] = field(default_factory=dict)
-    #: Of each account the first post that is due for over 5 min and that no stop holds.
+    #: Of each account, also of one that left the settings, the first post that is due for over 5 min and not stopped.
     waiting: Sequence[Delivery] = ()
     #: Posts that may be out: still looked for, or left to a person.
     unclear: Sequence[Delivery] = ()
@@ -202,8 +202,11 @@ def _posts(facts: Facts) -> Causes:
 
 def _overdue(one: Delivery, facts: Facts) -> Causes:
     row = facts.accounts.get(one.account)
-    if one.due_at is None or row is None or facts.now - one.due_at <= OVERDUE:
+    if one.due_at is None or facts.now - one.due_at <= OVERDUE:
         return {}
+    if row is None:
+        words = f"{_title(one)} was due at {one.due_at:%H:%M UTC}, but {one.account} has left the settings"
+        return {f"overdue {one.account}": ("overdue", f"{words}: put it back, or wirepost skip {one.id}")}
     if row.breaker is not None or (row.blocked_until is not None and row.blocked_until > facts.now):
         return {}
     if abs(facts.skew) > SKEW_PARKS:

@@ -43,7 +43,8 @@ def command(ctx: click.Context, account: str | None, days: int, as_json: bool) -
             costs = [cost for name in names if (cost := outlook.cost_of(settings, tx, name, planned)) is not None]
             titles = reading.headlines(tx, (one.article for one in planned))
         reading.warn(call, store)
-    posts = [one for one in planned if one.due_at is not None and one.due_at <= until]
+    served = [one for one in planned if one.account in settings.accounts]
+    posts = [one for one in served if one.due_at is not None and one.due_at <= until]
     free = [slot for name in names for slot in outlook.free_slots(settings, name, posts, now, until)]
     if as_json:
         print_json(

@@ -15,7 +15,7 @@ from bot.cli.phrasing import plural
 from bot.cli.standing import login_words
 from bot.errors import NotSent, SendError, WirepostError
 from bot.health import data_is_mount
-from bot.model import Identity, Reason
+from bot.model import Identity, Reason, State
 from bot.store.hold import owner_hint
 
 if TYPE_CHECKING:
@@ -186,9 +186,13 @@ def _backup(settings: Settings, now: datetime) -> Finding:
 
 
 def _accounts(settings: Settings, tx: Tx) -> Iterator[Finding]:
-    from bot.store import accounts
+    from bot.store import accounts, deliveries
 
     rows, zone = accounts.all_accounts(tx), settings.editorial.timezone
+    for (name, state), number in deliveries.counts(tx).items():
+        if state is State.WAITING and name not in settings.accounts:
+            words = f"has left the settings, and {plural(number, 'planned post')} on it won't go"
+            yield Finding(WARN, name, words, "put it back, or skip them (wirepost queue)")
     for name, said in sorted(settings.accounts.items()):
         row = rows.get(name)
         words = login_words(row, said.live, zone, tx.now)

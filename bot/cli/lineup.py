@@ -38,7 +38,7 @@ class Lineup:
 
 def read(call: Invocation, store: Store, wanted: phrasing.Wanted, account: str | None, limit: int) -> Lineup:
     """Read it. Raises StoreError."""
-    zone = call.settings().editorial.timezone
+    zone, here = call.settings().editorial.timezone, call.settings().accounts
     with store.read() as tx:
         ended = any(state not in OPEN_STATES for state in wanted.states)
         since = tx.now - ENDED_WITHIN if ended else None
@@ -57,6 +57,8 @@ def read(call: Invocation, store: Store, wanted: phrasing.Wanted, account: str |
         [_object(one, zone, now, parked) for one in found],
         [
             _row(one, short[one.id], names.get(one.article, ""), zone, now, parked.get(one.account), late)
+            if one.account in here or one.state is not State.WAITING
+            else _left(one, short[one.id], names.get(one.article, ""))
             for one in found
         ],
         f"{phrasing.counted(_tally(found, parked))}.  Times: {zone}",
@@ -87,6 +89,12 @@ def _row(
     if parked is None and one.state is State.WAITING and one.due_at is not None and now - one.due_at > OVERDUE:
         why = late
     return short, phrasing.when_words(one.due_at, zone, now), one.account, word, headline or one.text, why
+
+
+def _left(one: Delivery, short: str, headline: str) -> tuple[str, ...]:
+    """It has a time, and won't go: nobody serves its account any more."""
+    why = f"{phrasing.left(one.account)}, or: wirepost skip {short}"
+    return short, "-", one.account, phrasing.state_word(one), headline or one.text, why
 
 
 def _object(one: Delivery, zone: str, now: datetime, parked: Mapping[str, Why]) -> dict[str, Any]:

@@ -110,6 +110,11 @@ def say(why: Why, delivery: Delivery | None, zone: str, now: datetime) -> str:
     return sentence(why, account=account, at=shown, until=shown)
 
 
+def left(account: str) -> str:
+    """Why what waits on an account that is not in the settings doesn't go, and what to do; the sentence goes on."""
+    return f"Doesn't go: {account} has left the settings. Put the account back"
+
+
 def would_not(why: Why, account: str, delivery: Delivery | None, zone: str, now: datetime) -> str:
     """A reason in the future tense: "would not go: section is politics", "would be held: the article has no link"."""
     said = say(why, delivery, zone, now)

@@ -26,7 +26,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnAccount:
-    """One article on one account. `decision` None: plan has not looked yet. `parked`: what its account waits for."""
+    """One article on one account. `decision` None: plan has not looked yet. `parked`: what its account waits for;
+    `left`: that is not in the settings any more."""
 
     account: str
     decision: bool | None
@@ -35,6 +36,7 @@ class OnAccount:
     deliveries: tuple[Delivery, ...]
     attempts: Mapping[str, tuple[Attempt, ...]]
     parked: Why | None
+    left: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ def story_of(tx: Tx, stored: Stored, names: Sequence[str], only: str | None) -> 
                 deliveries=mine,
                 attempts={one.id: tuple(attempts.of_delivery(tx, one.id)) for one in mine},
                 parked=Why(row.breaker, row.breaker_words or "") if row is not None and row.breaker else None,
+                left=name not in names,
             )
         )
     tried = [(one, attempt) for account in found for one in account.deliveries for attempt in account.attempts[one.id]]

@@ -15,6 +15,7 @@ import click
 
 from bot.cli import invocation, phrasing, reading, telling
 from bot.cli.render import json_option, moment, one_line, print_json
+from bot.model import State
 
 if TYPE_CHECKING:
     from bot.cli.telling import OnAccount, Story
@@ -81,6 +82,8 @@ def _on_account(one: OnAccount, zone: str, now: datetime) -> list[str]:
         lines.append(f"{one.account}  {word.capitalize()}{' ' + moment(at, zone, now) if at else ''}  {delivery.id}")
         why = phrasing.why_of(delivery) + ((one.parked,) if one.parked and delivery.due_at is None else ())
         lines += [f"    {phrasing.say(reason, delivery, zone, now)}" for reason in why]
+        if one.left and delivery.state is State.WAITING:
+            lines.append(f"    {phrasing.left(one.account)}, or: wirepost skip {delivery.id}")
         lines += [f"    {delivery.url}"] if delivery.url else []
         for number, attempt in enumerate(one.attempts[delivery.id], 1):
             words = f": {one_line(attempt.words)}" if attempt.words else ""

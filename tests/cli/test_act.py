@@ -203,6 +203,18 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> House:
     return made
 
 
+def test_what_waits_on_an_account_that_left_is_said_not_to_go(left: House, run: Run) -> None:
+    """The listings gave its old time, and nothing said that it would never come."""
+    (one,) = (one for one in posts(left) if (one.account, one.state) == ("wall", State.WAITING))
+    said = "Doesn't go: wall has left the settings. Put the account back, or: wirepost skip "
+    (line,) = (line for line in run(left, "queue", "--state", "waiting")[0].splitlines() if "\twall\t" in line)
+    assert line.split("\t")[1] == "-"
+    assert said in line
+    assert said + one.id in run(left, "why", one.article)[0]
+    assert "\twall\t" not in run(left, "forecast")[0]
+    assert "has left the settings, and 1 planned post on it won't go" in run(left, "check", code=0)[0]
+
+
 @pytest.mark.parametrize(
     ("words", "state"),
     [

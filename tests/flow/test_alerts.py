@@ -35,6 +35,7 @@ from bot.testing.network_server import Fault
 from bot.testing.newsroom import look, pass_time
 from bot.testing.source import Scripted
 from tests.flow.conftest import OpenHouse
+from tests.flow.people import Person
 from tests.flow.stories import House, article
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
@@ -140,6 +141,18 @@ def test_p23_a_stop_explains_only_what_it_stops(house: OpenHouse, scope: Scope, 
     desk.clock.advance(6 * MINUTE)
     stop(desk, scope, value)
     assert sorted(found(desk)) == overdue
+
+
+def test_p23_what_is_due_on_an_account_that_left_the_settings_is_told(house: OpenHouse) -> None:
+    desk = house("one", "two")
+    desk.planned(article(1))
+    desk.clock.advance(6 * 60)
+    (left,) = (one for one in desk.all() if one.account == "two")
+    desk.room.accounts = {name: account for name, account in desk.room.accounts.items() if name == "one"}
+    told = found(desk)["overdue two"]
+    assert "but two has left the settings: put it back, or wirepost skip " + left.id in told
+    Person(desk.room, "Ana").skip(left)
+    assert list(found(desk)) == ["overdue one"]
 
 
 def test_p23_a_stopped_article_hides_no_other_that_is_overdue(house: OpenHouse) -> None:
