@@ -67,9 +67,9 @@ def check_command(ctx: click.Context) -> int:
 
 
 @command.command("backup")
-@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Into this folder.")
+@click.option("--to", "folder", type=click.Path(file_okay=False), help="Into this folder.")
 @click.pass_context
-def backup_command(ctx: click.Context, folder: Path | None) -> int:
+def backup_command(ctx: click.Context, folder: str | None) -> int:
     """Copy the store while it works, and verify the copy. Copies older than two weeks are removed from the folder.
 
     The key (var/key) is not in it: keep a copy of that apart.
@@ -77,7 +77,9 @@ def backup_command(ctx: click.Context, folder: Path | None) -> int:
     from bot.store.backup import prune
 
     call = invocation(ctx)
-    target = folder or call.settings().var / "backups"
+    if folder == "":  # a variable of a cron line that is not set: the copies would land in whatever folder that runs in
+        raise UsageError("--to names no folder: give one, or leave --to out.")
+    target = Path(folder) if folder else call.settings().var / "backups"
     click.echo(f"Backed up to {_back_up(call, target)}")
     for old in prune(target, call.clock.now()):
         click.echo(f"Removed {old}")

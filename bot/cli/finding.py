@@ -26,8 +26,11 @@ NO_SOURCE = "file"
 
 def looks_like_file(words: str) -> bool:
     """Is a path meant? It exists, or is spelled like one; an address never is."""
+    from bot.sources.reading.files import STORIES
+
     path = Path(words)
-    return "://" not in words and (path.exists() or words.startswith(("./", "../", "/", "~")))
+    spelled = words.startswith(("./", "../", "/", "~")) or (path.suffix.lower() in STORIES and " " not in path.name)
+    return "://" not in words and (spelled or path.exists())
 
 
 def named(call: Invocation, tx: Tx | None, words: str, now: datetime) -> list[Stored]:
