@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bot.cli import reading
 from bot.cli.phrasing import plural
 from bot.cli.standing import login_words
-from bot.errors import NotSent, SendError, WirepostError
+from bot.errors import SendError, WirepostError
 from bot.health import data_is_mount
 from bot.model import Identity, Reason, State
 from bot.store.hold import owner_hint
@@ -239,13 +239,16 @@ def _online(call: Invocation, *, with_store: bool) -> list[Finding]:
         else:
             words = answer.words or type(answer).__name__
             found.append(Finding(FAIL, name, words, "log in again, or look at its options in the settings"))
+    if skew is None:
+        return [*found, Finding(OK, "clock", "no network told the time")]
     level = OK if abs(skew) <= SKEW_WARNS else WARN if abs(skew) <= SKEW_FAILS else FAIL
     side = "ahead of" if skew > timedelta(0) else "behind"
     words = f"{abs(skew).total_seconds():.0f} s {side} the networks'" if level != OK else "agrees with the networks'"
     return [*found, Finding(level, "clock", words, "" if level == OK else "set this machine's clock (NTP)")]
 
 
-Answers = tuple[dict[str, "Identity | SendError"], timedelta]
+#: What each network said, and how far our clock is ahead of theirs (None: none told the time).
+Answers = tuple[dict[str, "Identity | SendError"], "timedelta | None"]
 
 
 def _asked(call: Invocation) -> Answers:
@@ -257,27 +260,27 @@ def _asked(call: Invocation) -> Answers:
     try:
         with app.store.read() as tx:
             known = set(accounts.all_accounts(tx))
-        new = {name: NotSent("new in the settings: wirepost run takes it in first") for name in app.newsroom.accounts}
         answers: dict[str, Identity | SendError] = {
-            name: check.ask(app.newsroom, name) if name in known else new[name] for name in sorted(new)
+            name: check.ask(app.newsroom, name) for name in sorted(known & set(app.newsroom.accounts))
         }
-        return answers, app.newsroom.skew
+        new, theirs = _asked_without_store(call, leave_out=known)  # the worker has not taken them in yet
+        return answers | new, app.newsroom.skew if app.newsroom.time_heard else theirs
     finally:
         app.close()
 
 
-def _asked_without_store(call: Invocation) -> Answers:
-    """Only asked: without a store there is nowhere to keep a renewed token."""
+def _asked_without_store(call: Invocation, leave_out: Collection[str] = ()) -> Answers:
+    """Only asked: without a store, or a place in it, there is nowhere to keep a renewed token."""
     from bot.cli.drafting import bench
     from bot.networks.base import only_send_errors
 
     on = bench(call.settings(), call.clock, None, None)
     answers: dict[str, Identity | SendError] = {}
     for name in sorted(on.rows):
-        if on.room.accounts[name].network.local:
+        if name in leave_out or on.room.accounts[name].network.local:
             continue
         try:
             answers[name] = on.room.reader(on.rows[name]).check()
         except Exception as error:  # noqa: BLE001 -- the seam's rule: anything unexpected is Unknown
             answers[name] = only_send_errors(error)
-    return answers, on.room.skew
+    return answers, on.room.skew if on.room.time_heard else None

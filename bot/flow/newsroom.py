@@ -231,6 +231,11 @@ class Newsroom:
         return told[len(told) // 2] if told else timedelta(0)
 
     @property
+    def time_heard(self) -> bool:
+        """Did any network tell the time?"""
+        return bool(self._skews)
+
+    @property
     def parked_by_clock(self) -> bool:
         """Do the clocks disagree so far that nothing may be published (a wrong clock must not make a day stale)?"""
         return abs(self.skew) > SKEW_PARKS

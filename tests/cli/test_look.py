@@ -308,6 +308,17 @@ def test_check_online_works_without_a_store(tmp_path: Path, read: Read) -> None:
     assert made.everything() == before
 
 
+def test_check_online_asks_an_account_that_is_new_in_the_settings(tmp_path: Path, read: Read) -> None:
+    """Between adding an account and the next run the store does not know it; it was called a failed login."""
+    with receiver() as server:
+        made = house_with_hook(tmp_path, server.address)
+        assert made.call("db", "migrate") == 0
+        found = {one["subject"]: one for one in read(made, "check", "--online", "--json")}
+    assert found["hook"]["level"] == "ok"
+    alone = [(one["subject"], one["words"]) for one in read(made, "check", "--online", "--json", code=7)]
+    assert ("clock", "no network told the time") in alone
+
+
 def test_check_finds_trouble_and_exits_7(full: House, read: Read) -> None:
     """A key that others may read, a source that failed, a damaged store."""
     key = full.folder / "var" / "key"
