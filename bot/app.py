@@ -180,10 +180,10 @@ def begin(app: App, author: str = "settings file") -> Finding:
     """The start of a worker: compare store and witness, apply the settings, remember orphans. Raises StoreError."""
     if app.hold is not None:
         app.hold.take()
+    seen = witness.read(app.witness_path)  # before the store: another worker goes on meanwhile, and writes it anew
     with app.store.read() as tx:
         now = witness.taken(tx)
         left = [attempt.id for attempt, _ in attempts.undecided(tx)]
-    seen = witness.read(app.witness_path)
     finding = witness.judge(seen, now)
     if not now.store_id:
         identities = seen.identities if seen is not None else ()

@@ -71,13 +71,11 @@ def check_command(ctx: click.Context) -> int:
 @click.pass_context
 def backup_command(ctx: click.Context, folder: str | None) -> int:
     """Copy the store while it works, and verify the copy. Copies older than two weeks are removed from the folder.
-
-    The key (var/key) is not in it: keep a copy of that apart.
-    """
+    The key (var/key) is not in it: keep a copy of that apart."""
     from bot.store.backup import prune
 
     call = invocation(ctx)
-    if folder == "":  # a variable of a cron line that is not set: the copies would land in whatever folder that runs in
+    if folder == "":  # a cron line's variable that is not set
         raise UsageError("--to names no folder: give one, or leave --to out.")
     target = Path(folder) if folder else call.settings().var / "backups"
     click.echo(f"Backed up to {_back_up(call, target)}")

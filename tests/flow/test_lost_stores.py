@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from bot import alerts
 from bot.alerts.causes import causes_of
-from bot.app import App
+from bot.app import App, begin
 from bot.errors import StoreError, Unreachable
 from bot.flow import restore
 from bot.model import Reason, State
@@ -288,6 +289,30 @@ def test_an_account_whose_credentials_cant_be_opened_is_held_and_keeps_no_other_
         "one": (State.HELD, Reason.RESTORED),
         "two": (State.SENT, Reason.RESTORED),
     }
+
+
+def test_a_worker_that_starts_while_another_one_posts_takes_the_store_for_no_older_one(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Between its look at the store and its look at the witness the other one wrote both."""
+    source = Scripted("main")
+    with (
+        MastodonServer(clock=clock) as server,
+        running(tmp_path, clock, server.base, source, first_look="all") as (app, _),
+    ):
+        news = [article(1)]
+
+        def meanwhile(*_: object) -> None:
+            if news:
+                source.show(news.pop())
+                look(app.newsroom)
+                app.write_witness()
+
+        assert app.hold is not None
+        app.hold.release()
+        event.listen(app.store.engine, "checkin", meanwhile)
+        assert begin(app) is Finding.SAME
+        assert len(server.statuses) == 1
 
 
 def test_a_witness_that_says_so_already_is_not_written_again(tmp_path: Path, clock: ManualClock) -> None:
