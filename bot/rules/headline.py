@@ -51,7 +51,7 @@ _IDLE_JOINER = regex.compile(
     r"\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}"
     r"\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}])[\u200C\u200D]"
 )
-_SPACE = regex.compile(r"[^\S\u00A0\u202F]+|[\u00A0\u202F\s]{2,}")
+_SPACE = regex.compile(r"[\u00A0\u202F\s]{2,}|[^\S\u00A0\u202F]")
 #: A no-break space stays where typography wants one: « mot », 10 000, 5 %, « Pourquoi ? ».
 _LOOSE_NBSP = regex.compile(r"(?<![«‹\d])[\u00A0\u202F](?![»›:;!?%€\d])")
 

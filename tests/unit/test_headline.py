@@ -8,7 +8,7 @@ from itertools import product
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.model import Reason
@@ -121,6 +121,7 @@ def test_p56_quotes_and_dashes_survive_unchanged(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(max_size=60))
+@example(text="0\r\xa0<")
 def test_cleaning_any_text_settles(text: str) -> None:
     once = clean_text(text, html=False)
     assert once == clean_text(once, html=False)
