@@ -52,6 +52,9 @@ ALERTS_EVERY = 20.0
 # After the store failed: the next try.
 STORE_RETRY = 2.0
 
+#: To which step belongs what runs in the pools for it.
+_STEP_OF = {"account": "deliver", "look": "discover"}
+
 log = events("worker")
 
 
@@ -142,11 +145,10 @@ class Worker:
             return [future for key, future in self._busy.items() if key.startswith("account ")]
 
     def _ends(self, future: Future[Any], deadline: float) -> bool:
-        from concurrent.futures import TimeoutError as Late
         from concurrent.futures import wait
 
         wait([future], max(0.0, deadline - self.newsroom.clock.monotonic()))
-        return future.done() and not isinstance(future.exception(), Late)
+        return future.done()
 
     def _leave(self) -> None:
         try:
@@ -178,7 +180,8 @@ class Worker:
 
     def _guarded(self, what: str, run: Callable[[], object]) -> None:
         """Run one step once. Whatever it raises is told and ends here: the other steps, and its next run, go on."""
-        step = what.partition(" ")[0]
+        word = what.partition(" ")[0]
+        step = _STEP_OF.get(word, word)
         try:
             if step != "watch":
                 self.doing = step
