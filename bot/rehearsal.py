@@ -289,9 +289,10 @@ def _would(app: App, tx: Tx, one: Delivery, login: Mapping[str, SendError | None
     network = app.newsroom.accounts[one.account].network
     scopes = set(scopes_of(stored.article, stored.id, one.account, network.name))
     stop = next((s for s in stops.switches(tx) if s.scope is Scope.ALL or (s.scope, s.value) in scopes), None)
-    unsure = "" if network.local or row.identity is not None else "the login isn't checked yet"
-    known = replace(row, identity=row.identity or "")
+    checked = row.identity is not None and row.checked_at is not None
+    unsure = "" if network.local or checked else "the login isn't checked yet"
     at = max(one.due_at, tx.now) if one.due_at is not None else tx.now
+    known = replace(row, identity=row.identity or "", checked_at=row.checked_at or at)
     case = Case(delivery=one, stored=stored, row=known, stop=stop, last=None, absence_age=None, now=at)
     ruled = deliver.decide(case, network.resend_window, may_look=True)
     refused = login.get(one.account)

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.flow import restore
-from bot.flow.newsroom import Newsroom
+from bot.flow.newsroom import Account, Newsroom
 from bot.model import Delivery
 from bot.networks.base import Network
 from bot.rules.editorial import Editorial
@@ -185,13 +185,13 @@ class World:
     def _reload(self, process: Process) -> None:
         """What `bot.app.App.apply` does when the settings changed."""
         wanted = tuple((name, self.network.name, rules.live) for name, rules in sorted(self.rules.accounts.items()))
-        self.store.commit(Join(wanted))
-        number = self.store.commit(ApplyRules(self.rules, "settings file", "reload", timedelta(days=30)))
         room = process.room
-        room.accounts = {
-            name: replace(next(iter(room.accounts.values())), name=name, options=options)
-            for name, options in self.options.items()
+        accounts = {
+            name: Account.marked(room.keyring, name, self.network, options) for name, options in self.options.items()
         }
+        self.store.commit(Join(wanted, {name: account.mark for name, account in accounts.items()}))
+        number = self.store.commit(ApplyRules(self.rules, "settings file", "reload", timedelta(days=30)))
+        room.accounts = accounts
         room.editorial, room.rules = self.rules, number
         process.wake("check")
 
