@@ -206,13 +206,23 @@ class Worker:
             self._timer("discover", sources.next_look(tx), tx.now)
 
     def _look(self, source: Any, anyway: bool) -> None:
+        self._again.discard(source.name)
         if discover.look(self.newsroom, source, anyway=anyway):
             self._committed("plan")
-        while source.name in self._again and self._going():
-            self._again.discard(source.name)
+        while self._told_meanwhile(source.name):
             if discover.look(self.newsroom, source, anyway=True):
                 self._committed("plan")
         self._time_looks()
+
+    def _told_meanwhile(self, name: str) -> bool:
+        """Did the source tell of something during the look? If not, whatever it tells from now on is a look of its own:
+        both under the lock of `_submit`, or what is told between the two would be nobody's."""
+        with self._pool_lock:
+            if name in self._again and self._going():
+                self._again.discard(name)
+                return True
+            self._busy.pop(f"look {name}", None)
+            return False
 
     def _told(self, source: Any) -> Callable[[], None]:
         """What a watched source calls: look now; and once more if a look is under way, for it may be past the news."""
