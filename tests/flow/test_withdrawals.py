@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -208,26 +207,6 @@ def test_an_embargo_holds_before_the_post_that_was_due_is_timed_anew(both: OpenH
     discover.run(desk.room, anyway=True)
     plan.run(desk.room)
     assert not deliver.run(desk.room)
-    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
-    assert desk.server.posts == []
-    pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
-    assert min(desk.times()) >= until
-
-
-def test_an_embargo_that_comes_while_a_post_is_on_the_wire_holds_its_next_try(both: OpenHouse) -> None:
-    """Plan leaves alone what is being sent; the try failed, and its delay was all that the next one waited for."""
-    desk = both(max_age="24h")
-    until = desk.clock.now() + 3 * HOUR
-
-    def meanwhile(account: str, body: Mapping[str, Any]) -> Fault:
-        desk.server.fault = lambda account, body: None
-        desk.source.show(article(1, embargo_until=until))
-        discover.run(desk.room, anyway=True)
-        plan.run(desk.room)
-        return Fault.LIMITED
-
-    desk.server.fault = meanwhile
-    desk.show(article(1))
     pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)
     assert desk.server.posts == []
     pass_time(desk.room, 2 * HOUR, step=5 * MINUTE)

@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 broken.append(seed)
             if ended.broken is not None or asked.story:
                 sys.stdout.write(ended.told() + "\n")
+                sys.stdout.flush()  # a long run that is ended early has told what it found
     sys.stdout.write(f"{asked.seeds} weeks, {len(broken)} broke a promise{': ' if broken else ''}")
     sys.stdout.write(", ".join(map(str, broken)) + "\n")
     return 1 if broken else 0
